@@ -1,0 +1,106 @@
+# Every command a person types; `make` alone lists them. Whatever stands behind a verb as key=value is for
+# Hydra: pipeline/forward.py hands it on unchanged. Nothing here reads a variable that a person could mean
+# as a key: our own names are in capitals and `override`, so that data=, model= or run= clobber nothing.
+override SHELL := /bin/sh
+override PY := .venv/bin/python
+override STAMP := .venv/installed
+override RUN := $(PY) -m pipeline.forward
+override CHECKED := pipeline datamodules lightning_modules tests
+override VERBS := help setup train evaluate predict models browse ui test test-slow lint format lock clean
+override DELETIONS := $(filter ~%,$(MAKECMDGOALS))
+override STRANGERS := $(filter-out $(VERBS) $(STAMP) ~%,$(MAKECMDGOALS))
+
+# The interpreter that .venv is made from: make setup PYTHON=python3.12
+PYTHON ?= python3.11
+
+.DEFAULT_GOAL := help
+.PHONY: $(VERBS) $(DELETIONS)
+.DELETE_ON_ERROR:
+
+# A waiting thread must not take the processor from another process; see the measurements in docs/.
+export OMP_WAIT_POLICY ?= PASSIVE
+export NO_ALBUMENTATIONS_UPDATE ?= 1
+export MLFLOW_DISABLE_TELEMETRY ?= true
+test test-slow: export OMP_NUM_THREADS := 1
+# What a person typed, for pipeline/forward.py. With `make -e`, MAKEFLAGS itself would arrive unexpanded.
+export override PIPELINE_FLAGS = $(MAKEFLAGS)
+export override PIPELINE_DELETIONS := $(DELETIONS)
+
+# Make would put every key=value into the environment of the recipes, and on the way there expand it:
+# seed=$(shell ...) would be run. The values travel in MAKEFLAGS, where they are left alone.
+# (The loop's variable has a dot, because the one that it would hide could not be seen.)
+$(foreach .name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(.name)))),$(eval unexport $(.name))))
+
+ifneq ($(STRANGERS),)
+$(error no verb '$(firstword $(STRANGERS))'; `make` alone lists them. Words for Hydra have the form key=value or \
+~key, and what make itself does not take goes into ARGS="...")
+endif
+
+help: ## list the verbs (also: make)
+	@echo "make <verb> [key=value ...] [ARGS=\"...\"]"
+	@grep -E '^[a-z-]+:.* ## ' Makefile | sed -E 's/:.* ## /:/' | awk -F: '{printf "  %-10s  %s\n", $$1, substr($$0, length($$1) + 2)}'
+
+setup: $(STAMP) ## create .venv and install requirements.lock, if it is out of date
+	@echo "ready: $(STAMP) is up to date"
+
+train: $(STAMP) ## train: make train task=classification model=lenet5 optimizer.lr=0.01
+	@$(RUN) pipeline.train
+
+evaluate: $(STAMP) ## measure a run on a split: make evaluate run=latest split=test
+	@$(RUN) pipeline.evaluate
+
+predict: $(STAMP) ## predict files: make predict run=latest input=photographs/ output=table.csv
+	@$(RUN) pipeline.predict
+
+models: $(STAMP) ## list the models with size, cost, source and paper: make models format=json
+	@$(RUN) pipeline.models
+
+browse: $(STAMP) ## draw what a network will see: make browse data=digits transforms=heavy
+	@$(RUN) pipeline.browse
+
+ui: $(STAMP) ## serve the MLflow pages of all runs: make ui port=5000
+	@$(RUN) pipeline.ui
+
+test: $(STAMP) ## run the fast tests: make test ARGS="-k signatures"
+	@$(RUN) pytest -n auto
+
+test-slow: $(STAMP) ## run the tests that take longer than five seconds each
+	@$(RUN) pytest -m slow
+
+lint: $(STAMP) ## check style, types and who imports whom
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy $(CHECKED)
+	@.venv/bin/lint-imports --no-logo
+
+format: $(STAMP) ## put the code into the project's style
+	@$(PY) -m ruff check --fix .
+	@$(PY) -m ruff format .
+
+lock: | .venv/bin/uv ## write requirements.lock anew from pyproject.toml and constraints.txt: make lock ARGS=--upgrade
+	@$(RUN) uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+		--extra dev --constraint constraints.txt --output-file requirements.lock pyproject.toml
+
+clean: ## remove caches and build folders; runs, data and .venv stay
+	@rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .coverage
+	@find . -name .venv -prune -o -name outputs -prune -o -name data -prune -o -name __pycache__ -type d -prune \
+		-exec rm -rf {} +
+
+$(DELETIONS):
+	@:
+
+.venv/bin/uv:
+	@command -v "$(PYTHON)" > /dev/null || { \
+		echo "$(PYTHON) is not there; install Python 3.11 or name another: make setup PYTHON=python3.12" >&2; exit 2; }
+	@echo "[1/3] creating .venv with $(PYTHON)"
+	@"$(PYTHON)" -m venv .venv
+	@$(PY) -m pip install --quiet --disable-pip-version-check uv
+
+# The stamp is written last, so that an interrupted installation is taken up again.
+$(STAMP): requirements.lock pyproject.toml | .venv/bin/uv
+	@rm -f $@
+	@echo "[2/3] installing requirements.lock into .venv (a minute or two; only when it has changed)"
+	@.venv/bin/uv pip install --quiet --python $(PY) --compile-bytecode --require-hashes -r requirements.lock
+	@echo "[3/3] installing this project"
+	@.venv/bin/uv pip install --quiet --python $(PY) --no-deps -e .
+	@touch $@

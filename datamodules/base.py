@@ -1,0 +1,272 @@
+"""What every task's data has in common: loaders, recipes, their randomness, and resuming.
+
+The epoch of an item travels with its index (`samplers.Draw`), so each augmentation is drawn from
+(seed, epoch, index) alone: the same for 0, 1 or 2 workers, another one in each epoch.
+"""
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NotRequired, TypedDict
+
+import cv2
+import numpy as np
+import torch
+from pytorch_lightning import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from datamodules.arrays import ByteArray
+from datamodules.images import read_image
+from datamodules.randomness import stable_hash
+from datamodules.samplers import OrderedSampler, TrainSampler, even_batch_size, processes
+from datamodules.transforms import Pipeline, Recipe, compose
+
+log = logging.getLogger(__name__)
+
+Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+
+
+class LoaderOptions(TypedDict):
+    """Arguments of `DataModule`, for the classes that hand them on; see there."""
+
+    transforms: Mapping[str, Recipe]
+    seed: int
+    image_size: int
+    batch_size: NotRequired[int]
+    num_workers: NotRequired[int]
+    channels: NotRequired[int]
+    drop_last: NotRequired[bool]
+    horizontal_flip: NotRequired[float]
+
+
+class PredictionItem(TypedDict):
+    """One file to predict.
+
+    Attributes:
+        image: uint8 (3, H, W), RGB; black where the file is broken.
+        index: Position of the path.
+        error: What is wrong with the file, or an empty text.
+    """
+
+    image: Tensor
+    index: int
+    error: str
+
+
+class DataModule(LightningDataModule, ABC):
+    """Base of the data modules.
+
+    Args:
+        transforms: Recipes ``train`` and ``eval``, each a mapping of named steps.
+        seed: Decides order and augmentation of training; splits do not depend on it.
+        image_size: Side in pixels of what the network sees.
+        batch_size: Items in a batch, for each process.
+        num_workers: Processes that read pictures for each loader; 0 reads in the training process.
+        channels: 1 turns pictures grey (they still arrive as RGB), 3 leaves them.
+        drop_last: Leaves out the last training batch where it is smaller than the others.
+        horizontal_flip: Probability in [0, 1] at which mirror images are natural here; recipes read it
+            from the configuration.
+    """
+
+    def __init__(
+        self,
+        *,
+        transforms: Mapping[str, Recipe],
+        seed: int,
+        image_size: int,
+        batch_size: int = 64,
+        num_workers: int = 0,
+        channels: int = 3,
+        drop_last: bool = False,
+        horizontal_flip: float = 0.0,
+    ) -> None:
+        super().__init__()
+        _check_options(transforms, image_size, batch_size, num_workers, channels, horizontal_flip)
+        self.seed = seed
+        self.image_size = image_size
+        self.batch_size = batch_size
+        self.num_workers = num_workers
+        self.channels = channels
+        self.drop_last = drop_last
+        self.horizontal_flip = horizontal_flip
+        self.pipelines = {
+            name: compose(recipe, image_size=image_size, channels=channels, name=f"transforms.{name}")
+            for name, recipe in transforms.items()
+        }
+        self._train_sampler: TrainSampler | None = None
+
+    @abstractmethod
+    def dataset(self, split: Split, *, augment: bool) -> Dataset[Any]:
+        """Items of one split as dicts of the batch, by position or `Draw`.
+
+        Args:
+            split: Which part of the data.
+            augment: Whether the recipe for training is applied, else that for evaluation.
+        """
+
+    @abstractmethod
+    def make_train_sampler(self) -> TrainSampler:
+        """The order of training."""
+
+    @abstractmethod
+    def summary(self) -> dict[str, Any]:
+        """Name, sizes and digest as plain values, for the panel and MLflow."""
+
+    @abstractmethod
+    def annotate(self, batch: Mapping[str, Any], position: int) -> ByteArray:
+        """Picture of one item of a collated batch with its target drawn, uint8 HWC."""
+
+    @property
+    def train_sampler(self) -> TrainSampler:
+        """The one sampler of training; it lives as long as this object."""
+        if self._train_sampler is None:
+            self._train_sampler = self.make_train_sampler()
+        return self._train_sampler
+
+    def resume(self, epoch: int, batches: int) -> None:
+        """Go on in mid-epoch: call it after `setup` and before fitting starts.
+
+        Args:
+            epoch: Epoch that was interrupted.
+            batches: Batches that were used up in it, on each process.
+        """
+        self.train_sampler.resume(epoch=epoch, consumed=batches * self.batch_size)
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Augmented batches in random order.
+
+        Raises:
+            ValueError: If ``drop_last`` would leave out the only batch.
+        """
+        self._check_last_batch(len(self.train_sampler))
+        return self._loader(
+            self.dataset("train", augment=True),
+            sampler=self.train_sampler,
+            batch_size=self.batch_size,
+            drop_last=self.drop_last,
+            persistent=True,
+        )
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        """Validation batches in order."""
+        return self._evaluation_loader("val", persistent=True)
+
+    def test_dataloader(self) -> DataLoader[Any]:
+        """Test batches in order."""
+        return self._evaluation_loader("test", persistent=False)
+
+    def _check_last_batch(self, size: int) -> None:
+        if self.drop_last and size < self.batch_size:
+            raise ValueError(
+                f"data.drop_last=true leaves nothing of {size} pictures with "
+                f"data.batch_size={self.batch_size}; set data.drop_last=false or a smaller batch"
+            )
+        if not self.drop_last and self.batch_size > 1 and size % self.batch_size == 1:
+            log.warning(
+                "the last batch of an epoch is one picture; if batch norm refuses: data.drop_last=true"
+            )
+
+    def predict_dataset(self, paths: Sequence[Path]) -> Dataset[PredictionItem]:
+        """Image files as the network should see them; see `PredictionItem`.
+
+        Args:
+            paths: Files; a broken one becomes an item with an ``error``.
+        """
+        return PredictionDataset(paths, pipeline=self.pipelines["eval"], image_size=self.image_size)
+
+    def _evaluation_loader(self, split: Split, *, persistent: bool) -> DataLoader[Any]:
+        dataset = self.dataset(split, augment=False)
+        size = len(dataset)  # type: ignore[arg-type]
+        batch_size = even_batch_size(size=size, batch_size=self.batch_size, world=processes()[0])
+        sampler = OrderedSampler(size=size)
+        return self._loader(
+            dataset, sampler=sampler, batch_size=batch_size, drop_last=False, persistent=persistent
+        )
+
+    def _loader(
+        self,
+        dataset: Dataset[Any],
+        *,
+        sampler: TrainSampler | OrderedSampler,
+        batch_size: int,
+        drop_last: bool,
+        persistent: bool,
+    ) -> DataLoader[Any]:
+        return DataLoader(
+            dataset,
+            batch_size=batch_size,
+            sampler=sampler,
+            num_workers=self.num_workers,
+            drop_last=drop_last,
+            pin_memory=torch.cuda.is_available(),
+            persistent_workers=persistent and self.num_workers > 0,
+            worker_init_fn=start_worker,
+            # Without one of its own, a loader draws from the generator that dropout uses.
+            generator=torch.Generator().manual_seed(self.seed),
+        )
+
+
+class PredictionDataset(Dataset[PredictionItem]):
+    """Files to predict, in order; a broken one does not stop the others.
+
+    Args:
+        paths: Image files.
+        pipeline: Recipe for evaluation.
+        image_size: Side in pixels of the black picture that stands for a broken file.
+    """
+
+    def __init__(self, paths: Sequence[Path], *, pipeline: Pipeline, image_size: int) -> None:
+        self._paths = list(paths)
+        self._pipeline = pipeline
+        self._image_size = image_size
+
+    def __len__(self) -> int:
+        """Number of files."""
+        return len(self._paths)
+
+    def __getitem__(self, index: int) -> PredictionItem:
+        """One file."""
+        try:
+            picture = read_image(Path(self._paths[index]))
+        except ValueError as error:
+            black = torch.zeros(3, self._image_size, self._image_size, dtype=torch.uint8)
+            return {"image": black, "index": index, "error": str(error)}
+        return {"image": self._pipeline(picture, seed=stable_hash(0, 0, index)), "index": index, "error": ""}
+
+
+def start_worker(worker_id: int) -> None:
+    """Prepare a worker process; torch has seeded its own generators by then.
+
+    Args:
+        worker_id: Number of the worker.
+    """
+    cv2.setNumThreads(0)  # one worker is one thread, as for torch; more would fight for the cores
+    np.random.seed(torch.initial_seed() % 2**32)  # no step of ours draws from it, a foreign one might
+
+
+Check = tuple[str, Any, Callable[[Any], bool], str]
+
+
+def _check_options(
+    transforms: Mapping[str, Recipe],
+    image_size: int,
+    batch_size: int,
+    num_workers: int,
+    channels: int,
+    horizontal_flip: float,
+) -> None:
+    if set(transforms) != {"train", "eval"}:
+        raise ValueError(f"transforms has the recipes {sorted(transforms)}, but needs exactly train and eval")
+    checks: list[Check] = [
+        ("image_size", image_size, lambda value: value >= 1, "at least 1"),
+        ("batch_size", batch_size, lambda value: value >= 1, "at least 1"),
+        ("num_workers", num_workers, lambda value: value >= 0, "at least 0"),
+        ("channels", channels, lambda value: value in (1, 3), "1 for grey or 3 for colour"),
+        ("horizontal_flip", horizontal_flip, lambda value: 0 <= value <= 1, "a probability in [0, 1]"),
+    ]
+    for name, value, is_right, meaning in checks:
+        if not is_right(value):
+            raise ValueError(f"data.{name}={value} must be {meaning}")

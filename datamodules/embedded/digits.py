@@ -1,0 +1,53 @@
+"""Scikit-learn's handwritten digits, which every installation has."""
+
+import cv2
+import numpy as np
+
+from datamodules.arrays import IntArray
+from datamodules.readers.labelled import Labelled
+from datamodules.sources import ArraySource
+
+DIGITS_SIDE = 32
+"""Side in pixels at which the 8x8 scans are shown."""
+
+
+def read_digits() -> Labelled:
+    """Read the 1,797 scans (UCI "Optical Recognition of Handwritten Digits", test part).
+
+    The file is in order of writers, so contiguous blocks of 60, 20 and 20 % keep almost every writer
+    in one split. A random split is about three points easier for a nearest neighbour.
+
+    Returns:
+        Grey pictures of 32x32, enlarged bicubically from 8x8; classes are the digits.
+    """
+    from sklearn.datasets import load_digits  # takes a second, which other data sets need not wait for
+
+    scans, labels = load_digits(return_X_y=True)
+    enlarged = np.stack([_enlarge(scan.reshape(8, 8)) for scan in scans])
+    return Labelled(
+        title="digits",
+        source=ArraySource(enlarged, title="digits"),
+        labels=labels.astype(np.int64),
+        class_names=[str(digit) for digit in range(10)],
+        splits=_blocks(len(labels)),
+    )
+
+
+def _enlarge(
+    scan: np.ndarray[tuple[int, int], np.dtype[np.float64]],
+) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
+    """From 17 levels in [0, 16] to uint8 in [0, 255]."""
+    size = (DIGITS_SIDE, DIGITS_SIDE)
+    return (
+        cv2.resize(scan * (255 / 16), size, interpolation=cv2.INTER_CUBIC)
+        .round()
+        .clip(0, 255)
+        .astype(np.uint8)
+    )
+
+
+def _blocks(size: int) -> dict[str, IntArray]:
+    positions = np.arange(size)
+    ends = [round(0.6 * size), round(0.8 * size)]
+    train, val, test = np.split(positions, ends)
+    return {"train": train, "val": val, "test": test}

@@ -1,0 +1,213 @@
+"""Augmentation: recipes of named albumentations steps, our own steps, and their randomness.
+
+The only file that imports albumentations. Its version 2.0.8 repeats itself between workers and
+epochs and, with a seed, makes all steps of one recipe draw the same numbers; `Pipeline` therefore
+hands every picture a pair of generators of its own.
+"""
+
+import os
+import random
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from datamodules.arrays import ByteArray
+from datamodules.images import to_grey
+
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it would ask the network at import
+
+import albumentations as A  # noqa: E402
+
+Step: TypeAlias = A.BasicTransform | A.BaseCompose
+Recipe: TypeAlias = Mapping[str, Step | None]
+
+# Torch's published principal components of ImageNet's colours (facebook fb.resnet.torch, imagenet.lua),
+# as AlexNet uses them: RGB in [0, 1], one eigenvector in each column.
+EIGENVALUES = np.array([0.2175, 0.0188, 0.0045])
+EIGENVECTORS = np.array([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]])
+
+INTERPOLATIONS = (cv2.INTER_NEAREST, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_AREA, cv2.INTER_LANCZOS4)
+
+
+class Pipeline:
+    """One recipe, ready for pictures.
+
+    Args:
+        steps: Named steps in order; None leaves a step out.
+        image_size: Side in pixels that the recipe must end with.
+        channels: 1 makes the result grey, in all three channels.
+        name: Where the recipe stands in the configuration, for messages.
+    """
+
+    def __init__(self, steps: Recipe, *, image_size: int, channels: int, name: str) -> None:
+        self._compose = A.Compose([step for step in steps.values() if step is not None])
+        self._image_size = image_size
+        self._channels = channels
+        self._name = name
+
+    def __call__(self, picture: ByteArray, *, seed: int) -> Tensor:
+        """Transform one picture.
+
+        Args:
+            picture: uint8 (H, W, 3), RGB.
+            seed: Decides everything random; the same seed gives the same result in any process.
+
+        Returns:
+            uint8 (3, image_size, image_size), RGB.
+
+        Raises:
+            ValueError: If the recipe gives another size or type, or cannot take the picture.
+        """
+        self._compose.set_random_state(np.random.default_rng(seed), random.Random(seed))
+        result = self._compose(image=picture)["image"]
+        self._check(result)
+        if self._channels == 1:
+            result = to_grey(result)
+        return torch.from_numpy(np.ascontiguousarray(result.transpose(2, 0, 1)))
+
+    def _check(self, result: ByteArray) -> None:
+        wanted = (self._image_size, self._image_size, 3)
+        if result.shape != wanted:
+            raise ValueError(
+                f"{self._name} gives pictures of {result.shape[0]}x{result.shape[1]} pixels, but "
+                f"data.image_size={self._image_size}; end the recipe with a crop or resize to that size"
+            )
+        if result.dtype != np.uint8:
+            raise ValueError(
+                f"{self._name} gives {result.dtype} pixels; leave out its steps that scale or normalise, "
+                "which happens on the device"
+            )
+
+
+def compose(steps: Recipe, *, image_size: int, channels: int, name: str) -> Pipeline:
+    """Make a pipeline of a recipe's steps; see `Pipeline`."""
+    return Pipeline(steps, image_size=image_size, channels=channels, name=name)
+
+
+class ScaleJitter(A.SmallestMaxSize):  # type: ignore[misc]
+    """Resize so that the short side is drawn uniformly from a range; the shape is kept.
+
+    VGG draws it from [256, 512] for crops of 224 (https://arxiv.org/abs/1409.1556, section 3.1), so
+    from 1.142857 to 2.285714 times the crop. Equal ends resize without chance. Downscaling averages
+    over areas, upscaling is bicubic.
+
+    Args:
+        crop_size: Side in pixels of the crop that follows.
+        low: Smallest short side in multiples of ``crop_size``, at least 1.
+        high: Largest, at least ``low``.
+        p: Probability of the step.
+    """
+
+    class InitSchema(A.BasicTransform.InitSchema):  # type: ignore[misc]
+        """Types for albumentations, which replaces refused arguments by defaults without this."""
+
+        crop_size: int
+        low: float
+        high: float
+
+    def __init__(self, *, crop_size: int, low: float = 1.0, high: float = 1.0, p: float = 1.0) -> None:
+        if crop_size < 1 or not 1 <= low <= high:
+            raise ValueError(
+                f"ScaleJitter takes 1 <= low <= high and crop_size >= 1, not low={low}, high={high}, "
+                f"crop_size={crop_size}"
+            )
+        super().__init__(max_size=crop_size, interpolation=cv2.INTER_CUBIC, area_for_downscale="image", p=p)
+        self.crop_size = crop_size
+        self.low = low
+        self.high = high
+
+    def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+        """Draw the short side; called by albumentations."""
+        short_side = round(self.crop_size * self.py_random.uniform(self.low, self.high))
+        return {"scale": short_side / min(params["shape"][:2])}
+
+
+class RandomInterpolationResizedCrop(A.RandomResizedCrop):  # type: ignore[misc]
+    """Cut out 8 to 100 % of the area at an aspect of 3/4 to 4/3 and resize it in a random way.
+
+    Inception's training crop (https://arxiv.org/abs/1409.4842, section 6): a network should not learn
+    the traces of one interpolation.
+
+    Args:
+        size: Side in pixels of the result.
+        min_area: Smallest share of the area, in (0, 1].
+        max_area: Largest share, at most 1.
+        max_aspect: Widest width / height, at least 1; the narrowest is its inverse.
+        p: Probability of the step.
+    """
+
+    class InitSchema(A.BasicTransform.InitSchema):  # type: ignore[misc]
+        """Types for albumentations, which replaces refused arguments by defaults without this."""
+
+        size: int
+        min_area: float
+        max_area: float
+        max_aspect: float
+
+    def __init__(
+        self,
+        *,
+        size: int,
+        min_area: float = 0.08,
+        max_area: float = 1.0,
+        max_aspect: float = 4 / 3,
+        p: float = 1.0,
+    ) -> None:
+        if size < 1 or not 0 < min_area <= max_area <= 1 or max_aspect < 1:
+            raise ValueError(
+                "RandomInterpolationResizedCrop takes 0 < min_area <= max_area <= 1, max_aspect >= 1 and "
+                f"size >= 1, not {min_area=}, {max_area=}, {max_aspect=}, {size=}"
+            )
+        super().__init__(
+            size=(size, size), scale=(min_area, max_area), ratio=(1 / max_aspect, max_aspect), p=p
+        )
+
+    def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+        """Draw the crop and its interpolation; called by albumentations."""
+        drawn: dict[str, Any] = super().get_params_dependent_on_data(params, data)
+        self.interpolation = self.py_random.choice(INTERPOLATIONS)
+        return drawn
+
+
+class PcaLighting(A.ImageOnlyTransform):  # type: ignore[misc]
+    """Shift all pixels along the principal components of ImageNet's colours.
+
+    AlexNet's colour augmentation (Krizhevsky et al., 2012, section 4.1): each component is scaled by
+    its eigenvalue and by a draw from a normal distribution. albumentations' FancyPCA takes the
+    components of each single picture instead.
+
+    Args:
+        std: Standard deviation of the draws; 0.1 in the paper.
+        p: Probability of the step.
+    """
+
+    class InitSchema(A.BasicTransform.InitSchema):  # type: ignore[misc]
+        """Types for albumentations, which replaces refused arguments by defaults without this."""
+
+        std: float
+
+    def __init__(self, *, std: float = 0.1, p: float = 1.0) -> None:
+        if std < 0:
+            raise ValueError(f"PcaLighting takes std >= 0, not std={std}")
+        super().__init__(p=p)
+        self.std = std
+
+    def get_params(self) -> dict[str, Any]:
+        """Draw the weight of each component; called by albumentations."""
+        return {"alpha": self.random_generator.normal(0.0, self.std, size=3)}
+
+    def apply(self, img: ByteArray, alpha: Any, **params: Any) -> ByteArray:
+        """Add the shift; called by albumentations.
+
+        Args:
+            img: uint8 (H, W, 3), RGB.
+            alpha: (3,) weights of the components.
+            params: What albumentations hands to every step; not used.
+        """
+        shift = EIGENVECTORS @ (alpha * EIGENVALUES) * 255
+        table = (np.arange(256)[:, None] + shift).round().clip(0, 255).astype(np.uint8)
+        return np.asarray(cv2.LUT(img, table[None]), dtype=np.uint8)

@@ -1,0 +1,1 @@
+"""Batch to loss, metrics, predictions: one LightningModule per task."""

@@ -1,0 +1,215 @@
+"""Classification: one class per image."""
+
+from collections.abc import Collection, Sequence
+from typing import Literal, TypedDict
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torchmetrics import MeanMetric, Metric
+
+from datamodules.batch import ClassificationBatch, ClassificationMetadata, ImageBatch
+from lightning_modules.base import STAGES, SchedulerFactory, Stage, TaskModule
+from lightning_modules.metrics.classification import classification_measures
+from lightning_modules.mixing import MIXINGS, Mixing, mix
+from lightning_modules.models.heads import head_parameter_names
+from lightning_modules.parameter_groups import OptimizerFactory
+
+ClassWeights = Literal["none", "balanced"]
+Row = dict[str, str | float]
+
+
+class Prediction(TypedDict):
+    """Answer for a batch.
+
+    Attributes:
+        probabilities: (B, C) float, rows sum to 1.
+        index: int64 (B,), position of each image in its data set.
+    """
+
+    probabilities: Tensor
+    index: Tensor
+
+
+class LabelledPrediction(Prediction):
+    """Answer for a batch whose classes are known.
+
+    Attributes:
+        label: int64 (B,) true class ids.
+    """
+
+    label: Tensor
+
+
+class ClassificationTask(TaskModule):
+    """Learns and measures one class per image.
+
+    The loss of training is what is minimised, with label smoothing, class weights and mixtures; the
+    loss of validation and test is the plain cross-entropy, so that runs can be compared.
+
+    Args:
+        model: Maps normalised images (B, channels, H, W) to class scores (B, C).
+        optimizer: See ``TaskModule``.
+        scheduler: See ``TaskModule``.
+        metadata: Of the data; C class names.
+        monitor: See ``TaskModule``.
+        mode: See ``TaskModule``.
+        label_smoothing: Share of each target that is spread over all classes, in [0, 1).
+        class_weights: ``balanced`` gives all classes the same weight in the loss, however rare.
+        mixing: ``none``, ``mixup``, ``cutmix`` or ``both``, see ``mixing``.
+        mixing_alpha: See ``mixing.mix``, above 0.
+        decay_bias_and_norm: See ``TaskModule``.
+        head_lr_factor: See ``TaskModule``.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+    """
+
+    loss_weights: Tensor | None
+
+    def __init__(
+        self,
+        *,
+        model: nn.Module,
+        optimizer: OptimizerFactory,
+        scheduler: SchedulerFactory | None,
+        metadata: ClassificationMetadata,
+        monitor: str = "val/top1",
+        mode: Literal["max", "min"] = "max",
+        label_smoothing: float = 0.0,
+        class_weights: ClassWeights = "none",
+        mixing: Mixing = "none",
+        mixing_alpha: float = 0.2,
+        decay_bias_and_norm: bool = False,
+        head_lr_factor: float = 1.0,
+    ) -> None:
+        super().__init__(
+            model=model,
+            optimizer=optimizer,
+            scheduler=scheduler,
+            metadata=metadata,
+            monitor=monitor,
+            mode=mode,
+            decay_bias_and_norm=decay_bias_and_norm,
+            head_lr_factor=head_lr_factor,
+        )
+        _check_ranges(label_smoothing=label_smoothing, mixing=mixing, mixing_alpha=mixing_alpha)
+        self.class_names = list(metadata["class_names"])
+        self.label_smoothing = label_smoothing
+        self.mixing = mixing
+        self.mixing_alpha = mixing_alpha
+        weights = balance(metadata["class_counts"], how=class_weights)
+        self.register_buffer("loss_weights", weights, persistent=False)
+        self.measures = nn.ModuleDict({f"{stage}_measures": self._measures_of(stage) for stage in STAGES})
+
+    def head_parameters(self) -> Collection[str]:
+        """The parameters of the layers that produce the class scores."""
+        return head_parameter_names(self.model)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Class scores (B, C) of uint8 RGB images (B, 3, H, W)."""
+        scores: Tensor = self.model(self.normalise(images))
+        return scores
+
+    def training_step(self, batch: ClassificationBatch, batch_idx: int) -> Tensor:
+        """The loss of a batch, with mixtures if they are asked for."""
+        images, targets = mix(
+            self.normalise(batch["image"]),
+            batch["label"],
+            mixing=self.mixing,
+            alpha=self.mixing_alpha,
+            num_classes=len(self.class_names),
+        )
+        scores = self.model(images)
+        loss = self.training_loss(scores, targets)
+        self.log("train/loss_step", loss, on_step=True, on_epoch=False, prog_bar=True)
+        # A mixture counts as right where its larger part was recognised.
+        labels = targets if targets.ndim == 1 else targets.argmax(dim=1)
+        self._measure("train", scores, labels, loss)
+        return loss
+
+    def validation_step(self, batch: ClassificationBatch, batch_idx: int) -> LabelledPrediction:
+        """Measure a batch of the validation split."""
+        return self._evaluate("val", batch)
+
+    def test_step(self, batch: ClassificationBatch, batch_idx: int) -> LabelledPrediction:
+        """Measure a batch of the test split."""
+        return self._evaluate("test", batch)
+
+    def predict_step(self, batch: ImageBatch, batch_idx: int, dataloader_idx: int = 0) -> Prediction:
+        """Probabilities of a batch."""
+        return Prediction(probabilities=self(batch["image"]).float().softmax(dim=1), index=batch["index"])
+
+    def training_loss(self, scores: Tensor, targets: Tensor) -> Tensor:
+        """What is minimised.
+
+        Args:
+            scores: (B, C).
+            targets: (B,) class ids, or (B, C) shares.
+        """
+        return functional.cross_entropy(
+            scores.float(), targets, weight=self.loss_weights, label_smoothing=self.label_smoothing
+        )
+
+    def rows(self, output: Prediction) -> list[list[Row]]:
+        """Plain rows for a table, one per image."""
+        return [[self._row(probabilities)] for probabilities in output["probabilities"].float().cpu()]
+
+    def _evaluate(self, stage: Stage, batch: ClassificationBatch) -> LabelledPrediction:
+        scores = self(batch["image"]).float()
+        self._measure(stage, scores, batch["label"], functional.cross_entropy(scores, batch["label"]))
+        return LabelledPrediction(
+            probabilities=scores.softmax(dim=1), label=batch["label"], index=batch["index"]
+        )
+
+    def _measures_of(self, stage: Stage) -> nn.ModuleDict:
+        measures = classification_measures(num_classes=len(self.class_names), exact_auc=stage != "train")
+        return nn.ModuleDict({"loss": MeanMetric(), **measures})
+
+    def _measure(self, stage: Stage, scores: Tensor, labels: Tensor, loss: Tensor) -> None:
+        probabilities = scores.detach().float().softmax(dim=1)
+        measures: nn.ModuleDict = self.measures[f"{stage}_measures"]  # type: ignore[assignment]
+        for name, measure in measures.items():
+            assert isinstance(measure, Metric)
+            if name == "loss":
+                measure.update(loss.detach(), weight=len(labels))
+            else:
+                measure.update(probabilities, labels)
+            self.log_measure(stage, name, measure, batch_size=len(labels))
+
+    def _row(self, probabilities: Tensor) -> Row:
+        best = probabilities.topk(min(5, len(self.class_names)))
+        pairs = list(zip(best.values.tolist(), best.indices.tolist(), strict=True))
+        named = {
+            f"probability_{name}": p for name, p in zip(self.class_names, probabilities.tolist(), strict=True)
+        }
+        return {
+            "label": self.class_names[pairs[0][1]],
+            "probability": pairs[0][0],
+            "top5": " ".join(f"{self.class_names[index]}:{probability:.2f}" for probability, index in pairs),
+            **named,
+        }
+
+
+def balance(class_counts: Sequence[int], *, how: ClassWeights) -> Tensor | None:
+    """(C,) weights of the classes in the loss: N / (C · count), 0 for a class without images.
+
+    Raises:
+        ValueError: If ``how`` is unknown.
+    """
+    if how == "none":
+        return None
+    if how != "balanced":
+        raise ValueError(f"task.class_weights={how} is not one of none, balanced")
+    counts = torch.tensor(class_counts, dtype=torch.float32)
+    weights = counts.sum() / (len(counts) * counts)
+    return torch.where(counts > 0, weights, torch.zeros_like(weights))
+
+
+def _check_ranges(*, label_smoothing: float, mixing: str, mixing_alpha: float) -> None:
+    if not 0 <= label_smoothing < 1:
+        raise ValueError(f"task.label_smoothing={label_smoothing} must be at least 0 and below 1")
+    if mixing not in MIXINGS:
+        raise ValueError(f"task.mixing={mixing} is not one of {', '.join(MIXINGS)}")
+    if mixing_alpha <= 0:
+        raise ValueError(f"task.mixing_alpha={mixing_alpha} must be above 0; task.mixing=none turns it off")

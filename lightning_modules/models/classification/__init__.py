@@ -1,0 +1,1 @@
+"""Classifiers: one builder function per architecture."""

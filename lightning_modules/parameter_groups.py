@@ -1,0 +1,76 @@
+"""Which parameters an optimiser treats alike."""
+
+from collections.abc import Callable, Collection, Iterable
+from typing import Any
+
+from torch import nn
+from torch.optim import Optimizer
+
+ParameterGroup = dict[str, Any]
+OptimizerFactory = Callable[[Iterable[ParameterGroup]], Optimizer]
+
+
+def parameter_groups(
+    model: nn.Module, *, head: Collection[str] = (), decay_bias_and_norm: bool = False
+) -> list[ParameterGroup]:
+    """Divide the trainable parameters into body and head, with and without weight decay.
+
+    Biases, the scales and shifts of norms, and what a model of timm declares itself (position
+    embeddings, tokens) are not decayed: pulling them to zero does not make a network simpler.
+
+    Args:
+        model: Frozen parameters are left out.
+        head: Dotted names of the parameters of the head.
+        decay_bias_and_norm: Decay all parameters alike.
+
+    Returns:
+        Non-empty groups with ``name`` (``body``, ``body_no_decay``, ``head``, ``head_no_decay``),
+        ``params`` and, where there is to be no decay, ``weight_decay`` of 0.
+
+    Raises:
+        ValueError: If nothing is trainable.
+    """
+    exempt = frozenset() if decay_bias_and_norm else _not_decayed(model)
+    groups: dict[str, ParameterGroup] = {}
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        group = ("head" if name in head else "body") + ("_no_decay" if name in exempt else "")
+        if group not in groups:
+            groups[group] = {"name": group, "params": []} | ({"weight_decay": 0.0} if name in exempt else {})
+        groups[group]["params"].append(parameter)
+    if not groups:
+        raise ValueError(f"{type(model).__name__} has no trainable parameter; set model.freeze=none")
+    return [groups[name] for name in sorted(groups)]
+
+
+def build_optimizer(
+    factory: OptimizerFactory, groups: list[ParameterGroup], *, head_lr_factor: float
+) -> Optimizer:
+    """Build an optimiser and give the groups of the head a learning rate of their own.
+
+    Args:
+        factory: Takes parameter groups; knows the learning rate of the body.
+        groups: From ``parameter_groups``.
+        head_lr_factor: Learning rate of the head, as a multiple of the body's, above 0.
+
+    Raises:
+        ValueError: If the factor is not above 0, or there is no head to apply it to.
+    """
+    if head_lr_factor <= 0:
+        raise ValueError(f"task.head_lr_factor={head_lr_factor} must be above 0")
+    optimizer = factory(groups)
+    heads = [group for group in optimizer.param_groups if group["name"].startswith("head")]
+    if head_lr_factor != 1.0 and not heads:
+        raise ValueError(
+            f"task.head_lr_factor={head_lr_factor}, but this model has no trainable head; set it to 1"
+        )
+    for group in heads:
+        group["lr"] *= head_lr_factor
+    return optimizer
+
+
+def _not_decayed(model: nn.Module) -> frozenset[str]:
+    vectors = {name for name, parameter in model.named_parameters() if parameter.ndim <= 1}
+    declare = getattr(model, "no_weight_decay", None)
+    return frozenset(vectors | set(declare() if callable(declare) else ()))

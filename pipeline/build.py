@@ -1,0 +1,131 @@
+"""Configuration to objects: the only place where Hydra's `instantiate` is called."""
+
+import copy
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import instantiate
+from pytorch_lightning import Callback, LightningDataModule, LightningModule, Trainer
+from pytorch_lightning.loggers import Logger
+from torch import nn
+
+from pipeline.errors import Mistake
+from pipeline.nodes import refusal
+
+Config = dict[str, Any]
+
+
+def _build(node: Mapping[str, Any], **supplied: Any) -> Any:
+    """Build one node; only classes and functions of known packages, wherever the configuration came from."""
+    for target in _targets(node):
+        refused = refusal(target)
+        if refused:
+            raise Mistake(f"_target_={target}: {refused}")
+    if not supplied:
+        return instantiate(dict(node), _convert_="all")
+    # Handed over past Hydra, which would turn lists into ListConfig and copy what it does not know.
+    return instantiate({**node, "_partial_": True}, _convert_="all")(**supplied)
+
+
+def _targets(node: Any) -> Iterator[str]:
+    if isinstance(node, Mapping):
+        if "_target_" in node:
+            yield str(node["_target_"])
+        for child in node.values():
+            yield from _targets(child)
+    elif isinstance(node, list):
+        for child in node:
+            yield from _targets(child)
+
+
+def node(node: Mapping[str, Any]) -> Any:
+    """Build one node by itself."""
+    return _build(node)
+
+
+def datamodule(config: Config) -> LightningDataModule:
+    """The data module, with the augmentation recipe inside it."""
+    built = _build(config["data"])
+    assert isinstance(built, LightningDataModule)
+    return built
+
+
+def filled_from_data(config: Config, metadata: Mapping[str, Any]) -> Config:
+    """Put what only the data knows where the model's configuration says null.
+
+    Args:
+        config: The resolved configuration.
+        metadata: The data module's.
+
+    Returns:
+        A copy with `num_classes`, `in_channels` and `image_size` of the model filled in.
+    """
+    filled = copy.deepcopy(config)
+    known = {
+        "num_classes": len(metadata["class_names"]) if "class_names" in metadata else None,
+        "in_channels": metadata.get("channels"),
+        "image_size": metadata.get("image_size"),
+    }
+    model = filled["model"]
+    model.update({key: value for key, value in known.items() if key in model and model[key] is None})
+    return filled
+
+
+def task(config: Config, metadata: Mapping[str, Any]) -> LightningModule:
+    """The task around its model.
+
+    Args:
+        config: The configuration after `filled_from_data`.
+        metadata: The data module's, or the one a checkpoint remembers.
+    """
+    model = _build(config["model"])
+    assert isinstance(model, nn.Module)
+    supplied = {part: _build(config[part]) if config[part] else None for part in ("optimizer", "scheduler")}
+    built = _build(config["task"], model=model, metadata=dict(metadata), **supplied)
+    assert isinstance(built, LightningModule)
+    return built
+
+
+def callbacks(config: Config, *, folder: Path) -> list[Callback]:
+    """The callbacks that the configuration lists; those that are null are switched off.
+
+    Args:
+        config: The resolved configuration.
+        folder: The run's folder.
+    """
+    nodes = {name: dict(node) for name, node in config["callbacks"].items() if node}
+    for node in nodes.values():
+        if "dirpath" in node and node["dirpath"] is None:
+            node["dirpath"] = str(folder / "checkpoints")
+    return [_build(node) for node in nodes.values()]
+
+
+def logger(config: Config, **supplied: Any) -> Logger | None:
+    """The logger, or None with `logger=none`.
+
+    Args:
+        config: The resolved configuration.
+        **supplied: What the run knows and the configuration leaves null.
+    """
+    node = config["logger"]
+    if not node or "_target_" not in node:
+        return None
+    built = _build({**node, **{key: value for key, value in supplied.items() if key in node and node[key] is None}})
+    assert isinstance(built, Logger)
+    return built
+
+
+def trainer(config: Config, *, folder: Path, callbacks: list[Callback], logger: Logger | None) -> Trainer:
+    """Lightning's Trainer with its folder, callbacks and logger."""
+    built = _build(
+        config["trainer"], default_root_dir=str(folder), callbacks=callbacks, logger=logger or False
+    )
+    assert isinstance(built, Trainer)
+    return built
+
+
+def baselines(config: Config) -> Any:
+    """The function that computes what the result must beat, or None."""
+    node = config.get("baselines")
+    return _build({**node, "_partial_": True}) if node else None

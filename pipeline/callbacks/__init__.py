@@ -1,0 +1,1 @@
+"""Whatever only watches a run: progress, history, figures."""

@@ -1,0 +1,42 @@
+"""Saves `checkpoints/last.ckpt` inside an epoch: every so many steps, and when a run is asked to end."""
+
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+from pipeline.stopping import STOP
+
+
+class KeepLast(Callback):
+    """Keep a checkpoint from which training goes on exactly where it was.
+
+    Args:
+        every_n_steps: Save after every n training batches; None: only when the run is asked to end. The end
+            of each epoch is saved by ModelCheckpoint in any case.
+    """
+
+    def __init__(self, *, every_n_steps: int | None = None) -> None:
+        self.every_n_steps = every_n_steps
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save here if it is time to."""
+        is_due = self.every_n_steps is not None and (batch_idx + 1) % self.every_n_steps == 0
+        if (is_due or STOP.requested is not None) and can_resume_here(trainer, batch_idx):
+            trainer.save_checkpoint(Path(trainer.default_root_dir) / "checkpoints" / "last.ckpt")
+
+
+def can_resume_here(trainer: Trainer, batch_idx: int) -> bool:
+    """Whether a run that is interrupted after this batch can go on as if it had not been.
+
+    Not after the last batch of an epoch, whose validation would then be left out, and not between two batches
+    whose gradients are accumulated.
+
+    Args:
+        trainer: In the hook after a training batch.
+        batch_idx: Number of that batch in its epoch.
+    """
+    is_last = trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
+    return not is_last and (batch_idx + 1) % trainer.accumulate_grad_batches == 0

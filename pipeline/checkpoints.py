@@ -1,0 +1,107 @@
+"""Finds and reads the weights of a run."""
+
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning import LightningModule
+
+from pipeline import build
+from pipeline.errors import Mistake
+from pipeline.runs import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far a checkpoint's training had come.
+
+    Attributes:
+        epoch: The epoch in which it was saved, counted from 0.
+        batches: Batches of that epoch already trained on.
+    """
+
+    epoch: int
+    batches: int
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read a checkpoint without running any code that may be in it.
+
+    Args:
+        path: A file that a run of this project saved.
+
+    Raises:
+        Mistake: The file is missing, damaged, or not of this project.
+    """
+    if not path.is_file():
+        raise Mistake(f"checkpoint={path}: there is no such file")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise Mistake(f"checkpoint={path} cannot be read: {reason}; is it whole, and a Lightning checkpoint?") from error
+    if not isinstance(checkpoint, dict) or "pipeline" not in checkpoint:
+        raise Mistake(f"checkpoint={path} was not saved by a run of this project; give one from a run's checkpoints/")
+    return checkpoint
+
+
+def progress(checkpoint: dict[str, Any]) -> Progress:
+    """Where in its training a checkpoint was saved."""
+    loop = checkpoint["loops"]["fit_loop"]
+    return Progress(
+        epoch=loop["epoch_progress"]["current"]["processed"],
+        batches=loop["epoch_loop.batch_progress"]["current"]["processed"],
+    )
+
+
+def kept(run: Run) -> Path:
+    """The checkpoint that a run's results were measured on: its best, or its last where it never got there.
+
+    Args:
+        run: A run on disk.
+
+    Raises:
+        Mistake: The run saved no checkpoint.
+    """
+    named = run.facts.get("checkpoint")
+    folder = run.folder / "checkpoints"
+    candidates = [run.folder / named] if named else []
+    candidates += [*_best_so_far(folder / "last.ckpt"), folder / "last.ckpt"]
+    found = next((path for path in candidates if path.is_file()), None)
+    if found is None:
+        raise Mistake(f"run={run.run_id[:8]} has no checkpoint in {folder}; it ended before its first epoch")
+    return found
+
+
+def _best_so_far(last: Path) -> list[Path]:
+    if not last.is_file():
+        return []
+    states = read(last).get("callbacks", {})
+    best = [state["best_model_path"] for name, state in states.items() if name.startswith("ModelCheckpoint")]
+    return [last.parent / Path(path).name for path in best if path]
+
+
+def load_task(checkpoint: dict[str, Any], *, path: Path) -> LightningModule:
+    """Build the task that a checkpoint holds, with its weights, without its data.
+
+    Args:
+        checkpoint: From `read`.
+        path: Its file, for messages.
+
+    Raises:
+        Mistake: The weights do not fit the network that the checkpoint's own configuration describes.
+    """
+    record = checkpoint["pipeline"]
+    config = {**record["config"], "model": dict(record["config"]["model"])}
+    if "pretrained" in config["model"]:
+        # The weights come from the checkpoint; nothing needs to be downloaded first.
+        config["model"]["pretrained"] = False
+    task = build.task(config, record["metadata"])
+    try:
+        task.load_state_dict(checkpoint["state_dict"])
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[1].strip()
+        raise Mistake(f"checkpoint={path} does not fit model={config['choices']['model']}: {reason}") from error
+    return task.eval()

@@ -1,0 +1,221 @@
+"""The way into every verb: Hydra composes, `validate` judges, and only then something heavy starts."""
+
+import os
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import EXIT_MISTAKE, Mistake, tell
+
+if TYPE_CHECKING:
+    from pipeline.validate import Problem
+
+PROJECT = Path(__file__).resolve().parents[1]
+CONF = PROJECT / "conf"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Composed:
+    """A valid configuration.
+
+    Attributes:
+        verb: Name of the command, which is the name of its file in conf/ and in pipeline/.
+        config: The configuration as plain dicts, lists, strings and numbers, every reference resolved.
+        settings: Those values at its top that are arguments of `pipeline.work.<verb>.run`.
+        overrides: What the person typed, as Hydra read it.
+        root: Folder that holds outputs/, the MLflow database and data/.
+        show_traceback: Whether errors come with a traceback (`debug=true`).
+    """
+
+    verb: str
+    config: dict[str, Any]
+    settings: dict[str, Any]
+    overrides: list[str]
+    root: Path
+    show_traceback: bool
+
+
+def project_root() -> Path:
+    """The folder of the clone, or the current one where the package was installed without its clone."""
+    chosen = os.environ.get("PIPELINE_ROOT")
+    if chosen:
+        return Path(chosen).resolve()
+    return PROJECT if (PROJECT / "pyproject.toml").exists() else Path.cwd()
+
+
+def run_verb(*, verb: str, start: Callable[[Composed], int]) -> int:
+    """Compose the configuration of a verb from the command line and start it.
+
+    Args:
+        verb: Name of the primary configuration in conf/.
+        start: Receives the valid configuration, returns the exit code.
+
+    Returns:
+        The exit code: 2 where the configuration cannot be used, else what `start` returned.
+    """
+    show_traceback = "debug=true" in sys.argv
+    _prepare_process()
+    codes: list[int] = []
+
+    def task_function(config: Any) -> None:
+        # Not raised: Hydra would put lines of its own around it, and end a sweep at its first mistake.
+        try:
+            codes.append(start(_checked(verb=verb, composed=config, show_traceback=show_traceback)))
+        except Mistake as mistake:
+            codes.append(EXIT_MISTAKE)
+            _show(mistake, show_traceback=show_traceback)
+
+    try:
+        _hydra_main(verb=verb, task_function=task_function)
+    except Exception as error:
+        if not _is_refusal(error):
+            raise
+        _show(Mistake(_explain(verb=verb, error=error)), show_traceback=show_traceback)
+        return EXIT_MISTAKE
+    return max(codes, default=0)
+
+
+def _show(mistake: Mistake, *, show_traceback: bool) -> None:
+    if show_traceback:
+        traceback.print_exc()
+    tell(str(mistake))
+
+
+def _prepare_process() -> None:
+    # With full errors Hydra raises instead of printing and exiting with 1, so that we can say it better.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    os.environ["PIPELINE_ROOT"] = str(project_root())
+    # `debug` is a group, and Hydra refuses a boolean as the name of a group's file.
+    sys.argv[1:] = ['debug="true"' if word == "debug=true" else word for word in sys.argv[1:]]
+
+
+def _hydra_main(*, verb: str, task_function: Callable[[Any], None]) -> None:
+    import hydra
+
+    hydra.main(version_base="1.3", config_path=str(CONF), config_name=verb)(task_function)()
+
+
+def _checked(*, verb: str, composed: Any, show_traceback: bool) -> Composed:
+    """Turn Hydra's configuration into plain values and refuse it whole if anything in it is wrong."""
+    from hydra.core.hydra_config import HydraConfig
+    from omegaconf import OmegaConf
+
+    from pipeline.validate import report
+
+    plain = OmegaConf.to_container(composed, resolve=True, throw_on_missing=False)
+    assert isinstance(plain, dict)
+    problems = problems_of(verb=verb, config={str(key): value for key, value in plain.items()})
+    if problems:
+        raise Mistake(report(problems))
+    config = {str(key): value for key, value in plain.items()}
+    return Composed(
+        verb=verb,
+        config=config,
+        settings=settings_of(verb=verb, config=config),
+        overrides=list(HydraConfig.get().overrides.task),
+        root=project_root(),
+        show_traceback=show_traceback,
+    )
+
+
+def compose_plain(*, verb: str, overrides: list[str]) -> dict[str, Any]:
+    """Compose a verb's configuration without its command line; for explanations and tests.
+
+    Args:
+        verb: Name of the primary configuration in conf/.
+        overrides: As on the command line.
+
+    Returns:
+        Plain values with every reference resolved; `???` where a value is missing.
+    """
+    from hydra import compose, initialize_config_dir
+    from hydra.core.hydra_config import HydraConfig
+    from omegaconf import OmegaConf
+
+    os.environ.setdefault("PIPELINE_ROOT", str(project_root()))
+    with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
+        config = compose(config_name=verb, overrides=overrides, return_hydra_config=True)
+        HydraConfig.instance().set_config(config)
+        plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=False)
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items() if key != "hydra"}
+
+
+def problems_of(*, verb: str, config: Mapping[str, Any]) -> "list[Problem]":
+    """Every mistake in a resolved configuration.
+
+    The plain values at the top of a verb's file are arguments of its `pipeline.work.<verb>.run`, so they are
+    held against that signature like every other node of the configuration.
+    """
+    from pipeline.validate import find_problems
+
+    settings = settings_of(verb=verb, config=config)
+    nodes = {key: value for key, value in config.items() if key not in settings}
+    # Partial, because the worker adds what only it knows.
+    nodes[verb] = {"_target_": f"pipeline.work.{verb}.run", "_partial_": True, **settings}
+    problems = find_problems(nodes, top_level=top_level_keys(verb) | {verb})
+    return [replace(problem, key=problem.key.removeprefix(f"{verb}.")) for problem in problems]
+
+
+def settings_of(*, verb: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    """The values at the top of a verb's configuration that belong to no group."""
+    keys = _own_keys(CONF / f"{verb}.yaml") & config.keys()
+    return {key: config[key] for key in sorted(keys) if not isinstance(config[key], dict)}
+
+
+def top_level_keys(verb: str) -> set[str]:
+    """The keys that may stand at the top of a verb's configuration: its own and those of its groups."""
+    keys = groups_of(verb) | _own_keys(CONF / f"{verb}.yaml") | {"show_traceback"}
+    if "task" in keys:
+        for path in sorted((CONF / "task").glob("*.yaml")):
+            keys |= _groups(path) | _own_keys(path)
+    return keys
+
+
+def groups_of(verb: str) -> set[str]:
+    """The configuration groups that a verb's file lists in its defaults."""
+    return _groups(CONF / f"{verb}.yaml")
+
+
+def _own_keys(path: Path) -> set[str]:
+    return {str(key) for key in _read(path) if key != "defaults"}.union(
+        *(_own_keys(included) for included in _included(path))
+    )
+
+
+def _groups(path: Path) -> set[str]:
+    entries = [next(iter(entry)) for entry in _read(path).get("defaults", []) if isinstance(entry, dict)]
+    own = {str(entry).split()[-1].lstrip("/").partition("@")[0] for entry in entries}
+    return own.union(*(_groups(included) for included in _included(path)))
+
+
+def _included(path: Path) -> list[Path]:
+    """The primary files that another one starts from, such as `- train` in browse.yaml."""
+    names = [entry for entry in _read(path).get("defaults", []) if isinstance(entry, str)]
+    return [path.with_name(f"{name}.yaml") for name in names if name != "_self_"]
+
+
+@cache
+def _read(path: Path) -> dict[str, Any]:
+    import yaml
+
+    return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether Hydra, OmegaConf or YAML refused the configuration, as opposed to a bug."""
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
+    return isinstance(error, HydraException | OmegaConfBaseException | YAMLError | OSError)
+
+
+def _explain(*, verb: str, error: Exception) -> str:
+    from pipeline.diagnose import explain
+
+    return explain(verb=verb, words=sys.argv[1:], error=error)

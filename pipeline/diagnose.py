@@ -1,0 +1,87 @@
+"""What Hydra refuses, said so that a person can put it right: every wrong word at once, with the right one.
+
+Hydra stops at the first key it does not know. Here the same command line is composed once more with what it
+refused set aside or let in, so that `validate` sees everything else that is wrong as well.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from pipeline.compose import CONF, compose_plain, problems_of
+from pipeline.validate import Problem, nearest, report
+
+
+def explain(*, verb: str, words: list[str], error: Exception) -> str:
+    """Explain why Hydra could not compose a command line.
+
+    Args:
+        verb: Name of the primary configuration.
+        words: The command line, flags included.
+        error: What Hydra raised.
+
+    Returns:
+        All mistakes found, or Hydra's own words where none of them can be put better.
+    """
+    overrides = [word for word in words if not word.startswith("-")]
+    problems: list[Problem] = []
+    kept = [word for word in overrides if not _take(problems, _problem_of_word(verb, word))]
+    try:
+        problems += problems_of(verb=verb, config=compose_plain(verb=verb, overrides=[_let_in(word) for word in kept]))
+    except Exception as second:
+        error = second if not problems else error
+    return report(problems) if problems else _plain(error)
+
+
+def _take(problems: list[Problem], problem: Problem | None) -> bool:
+    if problem is not None:
+        problems.append(problem)
+    return problem is not None
+
+
+def _plain(error: Exception) -> str:
+    causes = [str(error), *([str(error.__cause__)] if error.__cause__ else [])]
+    return "\n".join(dict.fromkeys(cause.strip() for cause in causes))
+
+
+def _problem_of_word(verb: str, word: str) -> Problem | None:
+    """What is wrong with one override taken alone: its syntax, or the name of a group's file."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    try:
+        override = OverridesParser.create().parse_override(word)
+    except HydraException as error:
+        return Problem(key=word.partition("=")[0], value=word, message=_syntax_message(error), suggestion="")
+    group = override.key_or_group.partition("@")[0]
+    if not (CONF / group).is_dir() or override.is_delete():
+        return None
+    return next(_wrong_choices(group, _choices(override)), None)
+
+
+def _syntax_message(error: Exception) -> str:
+    reason = str(error).splitlines()[0]
+    return f"cannot be read ({reason}); put quotes around values with special characters: 'key=\"a value\"'"
+
+
+def _choices(override: Any) -> list[str]:
+    if override.is_sweep_override():
+        return list(override.sweep_string_iterator())
+    value = override.value()
+    return [str(name) for name in (value if isinstance(value, list) else [value])]
+
+
+def _wrong_choices(group: str, names: list[str]) -> Iterator[Problem]:
+    files = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+    for name in names:
+        if name not in (*files, "null", "None", "none" if group == "debug" else name if name in files else ""):
+            close = nearest(name, files)
+            hint = f"did you mean '{close}'? " if close else ""
+            message = f"there is no conf/{group}/{name}.yaml; {hint}choose one of {', '.join(files)}"
+            yield Problem(key=group, value=name, message=message, suggestion=close)
+
+
+def _let_in(word: str) -> str:
+    """`key=value` as `++key=value`, unless it chooses a group's file, adds or removes."""
+    key = word.partition("=")[0]
+    is_group = (CONF / key.partition("@")[0]).is_dir()
+    return word if is_group or word[0] in "+~" or key.startswith("hydra.") else f"++{word}"

@@ -1,0 +1,25 @@
+"""What can go wrong because of what a person asked for, and how it is told."""
+
+import sys
+
+
+class Mistake(ValueError):
+    """Something the person at the keyboard can put right; the message says what, where and how."""
+
+
+class StopRequested(Exception):
+    """A person or a scheduler asked the run to end; everything done so far is kept."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(f"stopped by signal {signal_number}")
+        self.signal_number = signal_number
+
+
+# The shell's convention: 128 + the number of the signal.
+EXIT_MISTAKE = 2
+EXIT_FAILURE = 1
+
+
+def tell(message: str) -> None:
+    """Print one clear message where errors belong, without a traceback."""
+    print(f"error: {message}", file=sys.stderr, flush=True)

@@ -1,0 +1,90 @@
+"""Starts the worker of a verb in a process of its own and stays between it and the terminal.
+
+The process that knows Hydra never imports torch, and the process that trains knows no Hydra: Lightning
+repeats a command line in every process of a distributed run, which under Hydra would compose a second time.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+
+from pipeline.compose import Composed
+
+# Left from an outer run (a sweep inside a distributed job, say) they would make a new one join the old.
+_FOREIGN = ("LOCAL_RANK", "RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "NODE_RANK", "GROUP_RANK")
+_FOREIGN_PREFIXES = ("MASTER_", "PL_GLOBAL_SEED")
+_EXTERNAL_LAUNCHERS = ("TORCHELASTIC_RUN_ID", "SLURM_STEP_ID")
+
+
+def launch(composed: Composed) -> int:
+    """Run a verb's work in a worker process.
+
+    Ctrl-C and a scheduler's SIGTERM are handed on to the worker, which keeps what it has and ends. Should
+    this process be killed, the worker notices that the pipe to it is closed and ends as well.
+
+    Args:
+        composed: The valid configuration.
+
+    Returns:
+        The worker's exit code; 128 + n where signal n ended it.
+    """
+    with tempfile.TemporaryDirectory(prefix="pipeline_") as folder:
+        specification = Path(folder) / "specification.json"
+        specification.write_text(json.dumps(asdict(composed), default=str), encoding="utf-8")
+        code = _run_worker([sys.executable, "-m", "pipeline.worker", str(specification)])
+    return code if code >= 0 else 128 - code
+
+
+def _run_worker(command: list[str]) -> int:
+    alive_read, alive_write = os.pipe()
+    environment = {**_clean_environment(), "PIPELINE_PARENT_PIPE": str(alive_read)}
+    # A group of its own: one Ctrl-C must reach the worker once, through us, not each of its data loaders.
+    worker = subprocess.Popen(command, env=environment, pass_fds=[alive_read], start_new_session=True)
+    os.close(alive_read)
+    try:
+        with _signals_forwarded(worker):
+            return worker.wait()
+    finally:
+        os.close(alive_write)
+        _end_group(worker.pid)
+
+
+def _clean_environment() -> dict[str, str]:
+    environment = {key: value for key, value in os.environ.items() if key != "HYDRA_FULL_ERROR"}
+    if any(key in environment for key in _EXTERNAL_LAUNCHERS):
+        return environment
+    return {
+        key: value
+        for key, value in environment.items()
+        if key not in _FOREIGN and not key.startswith(_FOREIGN_PREFIXES)
+    }
+
+
+@contextmanager
+def _signals_forwarded(worker: "subprocess.Popen[bytes]") -> Iterator[None]:
+    def forward(number: int, _: FrameType | None) -> None:
+        if worker.poll() is None:
+            worker.send_signal(number)
+
+    kept = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+
+
+def _end_group(group: int) -> None:
+    """End what the worker may have left behind: data loaders, ranks."""
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except ProcessLookupError:
+        return

@@ -1,0 +1,100 @@
+"""A run's folder: made, filled, locked against a second process, and told how it ended."""
+
+import fcntl
+import json
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline.errors import Mistake
+
+_SECONDS_TO_WAIT = 10.0
+
+
+def new_folder(*, outputs: Path, task: str, model: str, run_id: str) -> Path:
+    """Make `outputs/<task>/<model>/<time>_<id>/`.
+
+    Args:
+        outputs: The folder of all runs.
+        task: Name of the task.
+        model: Name of the model's file in conf/model.
+        run_id: The MLflow run id; its first eight letters end the folder's name.
+    """
+    name = f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{run_id[:8]}"
+    folder = outputs / task / model / name
+    folder.mkdir(parents=True)
+    return folder
+
+
+def write_config(folder: Path, config: dict[str, Any]) -> Path:
+    """Write `config.yaml`, the resolved configuration."""
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    return path
+
+
+def update_facts(folder: Path, **facts: Any) -> None:
+    """Write what is known of the run into `run.json`, in one step, so that a crash leaves the old or the new."""
+    path = folder / "run.json"
+    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"started": time.time()}
+    draft = path.with_suffix(".draft")
+    draft.write_text(json.dumps({**before, **facts}, indent=1), encoding="utf-8")
+    draft.replace(path)
+
+
+def write_metrics(folder: Path, metrics: dict[str, float]) -> Path:
+    """Write the flat `metrics.json`."""
+    path = folder / "metrics.json"
+    path.write_text(json.dumps(metrics, indent=1, sort_keys=True), encoding="utf-8")
+    return path
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep a second process from writing into the same run.
+
+    The system lets go of the lock when its process ends, however it ends.
+
+    Raises:
+        Mistake: Another process still trains this run.
+    """
+    with (folder / ".lock").open("w") as file:
+        deadline = time.monotonic() + _SECONDS_TO_WAIT
+        while not _try_lock(file.fileno()):
+            if time.monotonic() > deadline:
+                raise Mistake(f"{folder} is being trained by another process; wait for it or end it first")
+            time.sleep(0.2)
+        yield
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        # Not flock: a data loader would inherit it and keep it after this process was killed.
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    return True
+
+
+@contextmanager
+def logged(folder: Path) -> Iterator[Path]:
+    """Write log lines and warnings into `run.log`, and the traceback of an error that ends the run."""
+    path = folder / "run.log"
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    try:
+        yield path
+    except BaseException:
+        root.exception("the run ended early")
+        raise
+    finally:
+        root.removeHandler(handler)
+        handler.close()

@@ -1,0 +1,91 @@
+"""Where runs lie and how a person names one: `latest`, an MLflow run id, or the beginning of one."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import Mistake
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One execution on disk.
+
+    Attributes:
+        folder: `outputs/<task>/<model>/<time>_<id>/`.
+        run_id: Its MLflow run id.
+        facts: What `run.json` says of it: overrides, time of start, kept checkpoint, status.
+    """
+
+    folder: Path
+    run_id: str
+    facts: dict[str, Any]
+
+    @property
+    def task(self) -> str:
+        """Name of the task, as the folder says."""
+        return self.folder.parent.parent.name
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The run's resolved configuration."""
+        import yaml
+
+        loaded = yaml.safe_load((self.folder / "config.yaml").read_text(encoding="utf-8"))
+        assert isinstance(loaded, dict)
+        return loaded
+
+
+def outputs(root: Path) -> Path:
+    """The folder of all runs."""
+    return root / "outputs"
+
+
+def all_runs(*, root: Path, task: str | None = None) -> list[Run]:
+    """Every run on this machine, the oldest first.
+
+    Args:
+        root: The project's root folder.
+        task: Runs of this task only.
+    """
+    files = outputs(root).glob(f"{task or '*'}/*/*/run.json")
+    runs = [_read(path) for path in files]
+    return sorted(runs, key=lambda run: (run.facts["started"], run.folder.name))
+
+
+def _read(path: Path) -> Run:
+    facts = json.loads(path.read_text(encoding="utf-8"))
+    return Run(folder=path.parent, run_id=facts["run_id"], facts=facts)
+
+
+def find_run(*, root: Path, name: str, task: str | None = None) -> Run:
+    """The run that a person means.
+
+    Args:
+        root: The project's root folder.
+        name: `latest`, a run id, or the beginning of one that no other run shares.
+        task: Look among the runs of this task only.
+
+    Raises:
+        Mistake: No run, or more than one, is meant.
+    """
+    runs = all_runs(root=root, task=task)
+    if not runs:
+        of_task = f" of task={task}" if task else ""
+        raise Mistake(f"run={name}: there is no run{of_task} in {outputs(root)} yet; `make train` makes one")
+    if name == "latest":
+        return runs[-1]
+    found = [run for run in runs if run.run_id.startswith(name)]
+    if len(found) == 1:
+        return found[0]
+    raise Mistake(_not_one(name=name, found=found, runs=runs))
+
+
+def _not_one(*, name: str, found: list[Run], runs: list[Run]) -> str:
+    shown = ", ".join(f"{run.run_id[:8]} ({run.task})" for run in reversed((found or runs)[-_SHOWN:]))
+    if found:
+        return f"run={name} is the beginning of {len(found)} runs: {shown}; give more of its letters"
+    return f"run={name}: no run has this id; the latest are {shown}, or run=latest"

@@ -1,0 +1,112 @@
+"""One training run seen from outside: its folder, its logger, its lock, and how it ended."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+from uuid import uuid4
+
+from pytorch_lightning.loggers import Logger
+
+from pipeline import build, record
+from pipeline.compose import Composed
+from pipeline.environment import environment_facts
+from pipeline.errors import StopRequested
+from pipeline.runs import find_run, outputs
+from pipeline.tracking import MlflowTracker, artifact_location, send_pending, tracking_uri
+
+Status = Literal["FINISHED", "FAILED", "KILLED"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """A run in progress.
+
+    Attributes:
+        folder: The run's folder.
+        run_id: Its MLflow run id, or one of the same form without MLflow.
+        logger: What Lightning logs to; None with `logger=none`.
+        resumed: Whether an interrupted run goes on.
+    """
+
+    folder: Path
+    run_id: str
+    logger: Logger | None
+    resumed: bool
+
+    @property
+    def tracker(self) -> MlflowTracker | None:
+        """The logger, where it is MLflow's."""
+        return self.logger if isinstance(self.logger, MlflowTracker) else None
+
+    def keep_file(self, path: Path, folder: str = "") -> None:
+        """Hand a file of the run to MLflow too."""
+        if self.tracker is not None and path.exists():
+            self.tracker.log_file(path, folder)
+
+
+@contextmanager
+def opened(composed: Composed, *, config: dict[str, Any]) -> Iterator[Session]:
+    """Open a new run, or an interrupted one again, and close it with the right status whatever happens.
+
+    Args:
+        composed: The verb's configuration; `settings["resume"]` holds the id of a run to go on with.
+        config: The configuration with what only the data knew filled in.
+    """
+    session = _open(composed, config=config)
+    status: Status = "FAILED"
+    with record.locked(session.folder), record.logged(session.folder) as log_file:
+        try:
+            _begin(session, composed=composed, config=config)
+            yield session
+            status = "FINISHED"
+        except (StopRequested, KeyboardInterrupt):
+            status = "KILLED"
+            raise
+        finally:
+            record.update_facts(session.folder, status=status)
+            session.keep_file(log_file)
+            if session.tracker is not None:
+                session.tracker.finish(status)
+
+
+def _open(composed: Composed, *, config: dict[str, Any]) -> Session:
+    resume = composed.settings["resume"]
+    folder = find_run(root=composed.root, name=resume).folder if resume else None
+    logger = _logger(composed, config=config, resume=resume, folder=folder)
+    run_id = resume or (logger.run_id if isinstance(logger, MlflowTracker) else uuid4().hex)
+    if folder is None:
+        choices = config["choices"]
+        folder = record.new_folder(
+            outputs=outputs(composed.root), task=choices["task"], model=choices["model"], run_id=run_id
+        )
+    return Session(folder=folder, run_id=run_id, logger=logger, resumed=bool(resume))
+
+
+def _logger(
+    composed: Composed, *, config: dict[str, Any], resume: str | None, folder: Path | None
+) -> Logger | None:
+    choices = config["choices"]
+    return build.logger(
+        config,
+        run_name=f"{choices['model']} on {choices['data']}",
+        uri=tracking_uri(composed.root),
+        artifact_location=artifact_location(composed.root),
+        tags={**environment_facts(), **{key: str(value) for key, value in choices.items()}},
+        run_id=resume,
+        save_dir=str(folder) if folder else None,
+    )
+
+
+def _begin(session: Session, *, composed: Composed, config: dict[str, Any]) -> None:
+    record.update_facts(
+        session.folder, run_id=session.run_id, status="RUNNING", overrides=composed.overrides, process=os.getpid()
+    )
+    path = record.write_config(session.folder, config)
+    if session.tracker is not None:
+        session.tracker.attach(session.folder)
+        session.tracker.log_config(config)
+        session.keep_file(path)
+        send_pending(composed.root)

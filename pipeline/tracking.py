@@ -1,0 +1,245 @@
+"""What MLflow is told of a run; training never stops because of it."""
+
+import fcntl
+import logging
+import os
+import uuid
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from lightning_utilities.core.rank_zero import rank_zero_only
+from pytorch_lightning.loggers.logger import Logger
+
+from pipeline.tracking_identity import Identity, load_identity, public_address
+from pipeline.tracking_queue import PENDING_FILE, Entry, Outbox, read_entries, replace_entries
+from pipeline.tracking_server import ServerRun
+from pipeline.tracking_store import artifact_location, prepare_store, tracking_uri
+from pipeline.tracking_system import SystemSampler
+from pipeline.tracking_values import config_entries, flatten, input_entry, metric_entries, now
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+__all__ = ["MlflowTracker", "artifact_location", "flatten", "prepare_store", "send_pending", "tracking_uri"]
+
+LOCK_FILE = ".tracking.lock"
+
+log = logging.getLogger(__name__)
+
+
+class MlflowTracker(Logger):
+    """Lightning's logger for MLflow: buffered on disk, sent in batches by a thread of its own.
+
+    Call `attach` once the run's folder exists and `finish` at the very end. Only rank zero talks to
+    the server; on other ranks every method does nothing.
+
+    Args:
+        experiment: Name of the MLflow experiment, made if there is none.
+        run_name: Name in MLflow's list.
+        uri: Address of the server or database, see `tracking_uri`.
+        artifact_location: Folder for the files of a new experiment; None lets the server decide.
+        tags: Facts of the machine and the code, see `pipeline.environment`.
+        run_id: None for a new run; the id of a run to go on with it.
+        interval: Seconds between two sendings.
+        system_interval: Seconds between two samples of processor, memory, disk, network and GPU;
+            None takes none.
+    """
+
+    def __init__(
+        self,
+        *,
+        experiment: str,
+        run_name: str,
+        uri: str,
+        artifact_location: str | None,
+        tags: Mapping[str, str],
+        run_id: str | None,
+        interval: float = 1.0,
+        system_interval: float | None = 10.0,
+    ) -> None:
+        super().__init__()
+        identity = Identity(
+            run_id=run_id or "",
+            server=public_address(uri),
+            server_run_id="",
+            experiment=experiment,
+            run_name=run_name,
+            artifact_location=artifact_location,
+            tags=dict(tags),
+            started=now(),
+        )
+        self._active = getattr(rank_zero_only, "rank", 0) == 0  # Lightning keeps it there
+        self._resumed = run_id is not None
+        self._server = ServerRun(uri=uri, identity=identity)
+        self._outbox = Outbox(send=self._server.send, interval=interval)
+        self._system_interval = system_interval
+        self._sampler: SystemSampler | None = None
+        self._finished = False
+        if self._active and not self._resumed:
+            self._server.open()  # for the id, after which the run's folder is named
+            self._identify(self._server.identity.server_run_id or uuid.uuid4().hex)
+
+    def _identify(self, run_id: str) -> None:
+        self._server.identity = replace(self._server.identity, run_id=run_id)
+
+    @property
+    def run_id(self) -> str:
+        """The run's id; one of our own where the server was away; empty on ranks that were given none."""
+        return self._server.identity.run_id
+
+    @property
+    def name(self) -> str:
+        """The experiment."""
+        return self._server.identity.experiment
+
+    @property
+    def version(self) -> str:
+        """The run's id."""
+        return self.run_id
+
+    @property
+    def save_dir(self) -> str | None:
+        """The run's folder, once attached."""
+        return None if self._server.folder is None else str(self._server.folder)
+
+    @property
+    def address(self) -> str:
+        """Where the run is remembered, without a password; for people to read."""
+        return self._server.identity.server
+
+    @property
+    def experiment(self) -> "MlflowClient":
+        """MLflow's client, as `logger.experiment` is Lightning's word for it."""
+        return self._server.client
+
+    def attach(self, folder: Path) -> None:
+        """Start sending; what the server does not take waits in `folder`."""
+        if not self._active:
+            return
+        self._lock = lock_folder(folder)
+        self._server.settle(folder)
+        self._outbox.open(folder)
+        if self._resumed:
+            tags = self._server.identity.tags.items()
+            self._put([Entry(kind="status", key="status", value="RUNNING")])
+            self._put([Entry(kind="tag", key=key, value=value) for key, value in tags])
+        if self._system_interval is not None:
+            self._sampler = SystemSampler(
+                put=lambda values, step: self._put(metric_entries(values, step=step)),
+                interval=self._system_interval,
+                started=self._server.identity.started,
+            )
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Queue numbers; returns at once."""
+        self._put(metric_entries(metrics, step=step or 0))
+
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
+        """Lightning's name for `log_config`."""
+        self.log_config(vars(params) if isinstance(params, Namespace) else params)
+
+    def log_config(self, config: Mapping[str, Any]) -> None:
+        """Queue a nested configuration as dotted parameters.
+
+        A parameter that a resumed run changes becomes the tag `changed.<name>`.
+        """
+        self._put(config_entries(config))
+
+    def log_file(self, path: Path, folder: str = "") -> None:
+        """Queue a file; it is read when it is sent.
+
+        Args:
+            path: A file or a folder.
+            folder: Where to put it among the run's artefacts.
+        """
+        self._put([Entry(kind="file", key=self._relative(path), value=folder)])
+
+    def log_input(self, summary: Mapping[str, Any]) -> None:
+        """Queue the data set: its `name`, `sizes`, `digest` and whatever else describes it."""
+        self._put([input_entry(summary)])
+
+    def finish(self, status: Literal["FINISHED", "FAILED", "KILLED"]) -> None:
+        """Send what waits and set the status; what cannot be sent stays in the run's folder."""
+        if not self._active or self._finished:
+            return
+        self._finished = True
+        if self._sampler is not None:
+            self._sampler.stop()
+        self._put([Entry(kind="status", key="status", value=status)])
+        left = self._outbox.close()
+        if left:
+            log.warning("%d entries wait in %s; the next run sends them", left, PENDING_FILE)
+
+    def _put(self, entries: Sequence[Entry]) -> None:
+        if self._active:
+            self._outbox.put(entries)
+
+    def _relative(self, path: Path) -> str:
+        """Inside the run's folder its own name, so that the folder may be moved before it is sent."""
+        folder = self._server.folder
+        absolute = path.resolve()
+        if folder is not None and absolute.is_relative_to(folder):
+            return str(absolute.relative_to(folder))
+        return str(absolute)
+
+
+def send_pending(root: Path) -> int:
+    """Send what earlier runs could not: outages, and the last second before a `kill -9`.
+
+    Runs that are alive keep theirs, runs of another server wait for it, and the first outage ends
+    the attempt.
+
+    Args:
+        root: Folder that holds `outputs/`.
+
+    Returns:
+        The number of entries that were sent.
+    """
+    uri = tracking_uri(root)
+    sent = 0
+    for pending in sorted((root / "outputs").rglob(PENDING_FILE)):
+        identity = load_identity(pending.parent)
+        if identity is None or identity.server != public_address(uri):
+            continue
+        entries, left = _send_folder(pending, ServerRun(uri=uri, identity=identity))
+        sent += entries - left
+        if left:
+            break
+    return sent
+
+
+def _send_folder(pending: Path, server: ServerRun) -> tuple[int, int]:
+    try:
+        handle = lock_folder(pending.parent)
+    except BlockingIOError:
+        return 0, 0
+    try:
+        server.folder = pending.parent
+        entries = read_entries(pending)
+        left = server.send(entries)
+        replace_entries(pending, left)
+        return len(entries), len(left)
+    finally:
+        os.close(handle)
+
+
+def lock_folder(folder: Path) -> int:
+    """Claim the sending of a run; ends when the process does, however it ends.
+
+    Returns:
+        A file descriptor, to be kept open.
+
+    Raises:
+        BlockingIOError: If another process has it.
+    """
+    # Not flock: a loader's worker would inherit it and keep it after its parent was killed.
+    handle = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+    try:
+        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as problem:
+        os.close(handle)
+        raise BlockingIOError(*problem.args) from problem
+    return handle

@@ -1,0 +1,54 @@
+"""What a later process must know to speak for a run: `tracking.json` in the run's folder."""
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+IDENTITY_FILE = "tracking.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """A run and the server that knows it.
+
+    Attributes:
+        run_id: The id that people use; part of the folder's name.
+        server: Address without user name and password.
+        server_run_id: The id at that server; empty where it does not know the run yet.
+        experiment: Name of the MLflow experiment.
+        run_name: Name in MLflow's list.
+        artifact_location: Folder for files, None where the server decides.
+        tags: Facts of the machine and the code.
+        started: Milliseconds since 1970.
+    """
+
+    run_id: str
+    server: str
+    server_run_id: str
+    experiment: str
+    run_name: str
+    artifact_location: str | None
+    tags: dict[str, str] = field(default_factory=dict)
+    started: int
+
+    def save(self, folder: Path) -> None:
+        """Write to `folder`, whole or not at all."""
+        partial = folder / f"{IDENTITY_FILE}.partial"
+        partial.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
+        os.replace(partial, folder / IDENTITY_FILE)
+
+
+def load_identity(folder: Path) -> Identity | None:
+    """The identity in `folder`; None where there is none, or a broken one."""
+    try:
+        return Identity(**json.loads((folder / IDENTITY_FILE).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def public_address(uri: str) -> str:
+    """The address without user name and password, fit to be printed and kept."""
+    parts = urlsplit(uri)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))

@@ -1,0 +1,75 @@
+"""Measures a trained network on one split of its data."""
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pytorch_lightning import Trainer
+
+from pipeline import build
+from pipeline.compose import Composed
+from pipeline.console import console
+from pipeline.work.loading import Trained, data_of, load_trained
+from pipeline.work.report import show_measures
+
+
+def run(
+    *,
+    composed: Composed,
+    run: str = "latest",
+    checkpoint: str | None = None,
+    task: str | None = None,
+    split: Literal["train", "val", "test"] = "test",
+    batch_size: int | None = None,
+    num_workers: int | None = None,
+    data_dir: str | None = None,
+    accelerator: str = "auto",
+    output: str | None = None,
+) -> int:
+    """Evaluate a run's kept weights, or a checkpoint file.
+
+    Args:
+        composed: The whole configuration.
+        run: `latest`, a run id, or the beginning of one.
+        checkpoint: A checkpoint file instead of a run.
+        task: The latest run of this task.
+        split: Split to measure on, without augmentation.
+        batch_size: As trained where None.
+        num_workers: As trained where None.
+        data_dir: Where the data lies now, if it has moved.
+        accelerator: Lightning's name of the device.
+        output: JSON file for the measures; None: the run's evaluations/ folder.
+
+    Returns:
+        The exit code, 0.
+    """
+    trained = load_trained(root=composed.root, run=run, checkpoint=checkpoint, task=task)
+    folder = trained.folder / "evaluations" / f"{split}_{datetime.now():%Y-%m-%d_%H-%M-%S}"
+    folder.mkdir(parents=True, exist_ok=True)
+    with console.status("reading the data"):
+        datamodule = data_of(trained, batch_size=batch_size, num_workers=num_workers, data_dir=data_dir)
+        datamodule.prepare_data()
+        datamodule.setup("test")
+    measures = _measure(_trainer(trained, folder=folder, accelerator=accelerator), trained, datamodule, split)
+    path = Path(output) if output else folder / "metrics.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(measures, indent=1, sort_keys=True), encoding="utf-8")
+    show_measures(trained, split=split, measures=measures, path=path)
+    return 0
+
+
+def _trainer(trained: Trained, *, folder: Path, accelerator: str) -> Trainer:
+    watching = {name: trained.config["callbacks"].get(name) for name in ("progress", "figures")}
+    config = {
+        "callbacks": watching,
+        "trainer": {**trained.config["trainer"], "accelerator": accelerator, "devices": 1, "fast_dev_run": False},
+    }
+    return build.trainer(config, folder=folder, callbacks=build.callbacks(config, folder=folder), logger=None)
+
+
+def _measure(trainer: Trainer, trained: Trained, datamodule: Any, split: str) -> dict[str, float]:
+    """Measures under the split's own name, whichever loop of Lightning computes them."""
+    loader = datamodule.evaluation_dataloader(split)
+    results = trainer.test(trained.task, dataloaders=loader, verbose=False)
+    return {f"{split}/{key.partition('/')[2]}": float(value) for key, value in results[0].items()}

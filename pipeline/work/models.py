@@ -1,0 +1,180 @@
+"""Lists every model with its size, cost, source and paper."""
+
+import fnmatch
+import importlib
+import inspect
+import json
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import yaml
+from rich.progress import track
+from rich.table import Table
+from torch.utils.flop_counter import FlopCounterMode
+
+from pipeline import build
+from pipeline.compose import CONF, Composed
+from pipeline.console import console
+from pipeline.errors import Mistake
+
+_PAPER = re.compile(r"https?://[^\s)>\]]+")
+# What a network is listed with where its configuration leaves it to the data.
+_CLASSES = 1000
+_SIDE = 224
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One model.
+
+    Attributes:
+        model: Its name, for `model=`.
+        task: The task it belongs to.
+        parameters: Number of parameters, at the number of classes it is listed with.
+        multiply_adds: Multiply-adds of convolution and linear layers for one image; None: not countable.
+        classes: Number of classes it is listed with.
+        input: Shape of one image: channels, height, width.
+        source: Library that holds the network.
+        paper: Address of the paper.
+        description: One line.
+    """
+
+    model: str
+    task: str
+    parameters: int
+    multiply_adds: int | None
+    classes: int
+    input: list[int]
+    source: str
+    paper: str
+    description: str
+
+
+def run(
+    *,
+    composed: Composed,
+    task: str | None = None,
+    format: Literal["table", "json"] = "table",
+    filter: str = "*",
+    source: Literal["project", "torchvision", "timm"] = "project",
+) -> int:
+    """List models.
+
+    Args:
+        composed: The whole configuration.
+        task: Models of this task only.
+        format: A table for people, JSON for programs.
+        filter: Names that match this pattern.
+        source: The project's own files, or the names that a library offers.
+
+    Returns:
+        The exit code, 0.
+    """
+    if source != "project":
+        return _list_library(source, pattern=filter, format=format)
+    files = [path for path in sorted((CONF / "model").glob("*.yaml")) if fnmatch.fnmatch(path.stem, filter)]
+    entries = [_entry(path) for path in track(files, "building", console=console, transient=True)]
+    shown = [entry for entry in entries if task in (None, entry.task)]
+    if not shown:
+        raise Mistake(f"no model matches task={task} filter={filter}; `make models` lists all")
+    if format == "json":
+        print(json.dumps([asdict(entry) for entry in shown], indent=1))
+    else:
+        console.print(_table(shown))
+    return 0
+
+
+def _entry(path: Path) -> Entry:
+    node = yaml.safe_load(path.read_text(encoding="utf-8"))
+    builder = _imported(node["_target_"])
+    listed = _as_published(node, builder)
+    shape = [listed.get("in_channels", 3), listed.get("image_size", _SIDE), listed.get("image_size", _SIDE)]
+    # On the meta device nothing is allocated and nothing computed: the largest network takes a moment.
+    with torch.device("meta"):
+        network = build.node(listed)
+    return Entry(
+        model=path.stem,
+        task=node["_target_"].split(".")[2],
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        multiply_adds=_multiply_adds(network, shape),
+        classes=listed.get("num_classes", _CLASSES),
+        input=shape,
+        source=_library(network),
+        paper=_paper(builder),
+        description=(inspect.getdoc(builder) or "").splitlines()[0],
+    )
+
+
+def _as_published(node: dict[str, Any], builder: Any) -> dict[str, Any]:
+    """What the configuration leaves to the data, as the builder's signature has it: the published form."""
+    defaults = {"num_classes": _CLASSES, "in_channels": 3, "image_size": _SIDE}
+    for name, parameter in inspect.signature(builder).parameters.items():
+        if name in defaults and isinstance(parameter.default, int):
+            defaults[name] = parameter.default
+    filled = {key: defaults.get(key) if value is None else value for key, value in node.items()}
+    return {**filled, **({"pretrained": False} if "pretrained" in node else {})}
+
+
+def _imported(target: str) -> Any:
+    module, _, name = target.rpartition(".")
+    return getattr(importlib.import_module(module), name)
+
+
+def _multiply_adds(network: torch.nn.Module, shape: list[int]) -> int | None:
+    network.eval()
+    counter = FlopCounterMode(display=False)
+    with counter, torch.no_grad():
+        network(torch.empty(1, *shape, device="meta"))
+    return counter.get_total_flops() // 2
+
+
+def _library(network: torch.nn.Module) -> str:
+    package = type(network).__module__.partition(".")[0]
+    return package if package in ("torchvision", "timm") else "own"
+
+
+def _paper(builder: Any) -> str:
+    found = _PAPER.search(inspect.getdoc(builder) or "")
+    return found.group().rstrip(".,") if found else ""
+
+
+def _table(entries: list[Entry]) -> Table:
+    table = Table(title="models: make train model=NAME", title_justify="left")
+    for name in ("model", "task"):
+        table.add_column(name)
+    for name in ("parameters", "multiply-adds", "classes", "input"):
+        table.add_column(name, justify="right")
+    for name in ("source", "paper"):
+        table.add_column(name, overflow="fold")
+    for entry in entries:
+        adds = "" if entry.multiply_adds is None else f"{entry.multiply_adds:,}"
+        shape = "x".join(map(str, entry.input))
+        table.add_row(
+            entry.model, entry.task, f"{entry.parameters:,}", adds, str(entry.classes), shape, entry.source, entry.paper
+        )
+    return table
+
+
+def _list_library(source: str, *, pattern: str, format: str) -> int:
+    names = _library_names(source, pattern)
+    if not names:
+        raise Mistake(f"source={source} filter={pattern}: no name matches; leave filter= out to see all")
+    if format == "json":
+        print(json.dumps(names, indent=1))
+    else:
+        console.print("\n".join(names))
+        console.print(f"{len(names)} names; make train model={source} model.name=NAME")
+    return 0
+
+
+def _library_names(source: str, pattern: str) -> list[str]:
+    if source == "timm":
+        import timm
+
+        return list(timm.list_models(pattern))
+    import torchvision
+
+    return list(torchvision.models.list_models(module=torchvision.models, include=pattern))

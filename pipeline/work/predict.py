@@ -1,0 +1,145 @@
+"""Predicts for image files: a table, and annotated pictures."""
+
+import glob
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from rich.progress import track
+from torch.utils.data import DataLoader
+
+from pipeline.compose import Composed
+from pipeline.console import console
+from pipeline.errors import EXIT_FAILURE, Mistake
+from pipeline.work.drawing import write_annotated
+from pipeline.work.loading import Trained, data_of, load_trained
+
+_ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
+_TABLES = (".csv", ".json", ".parquet")
+
+Row = dict[str, Any]
+
+
+def run(
+    *,
+    composed: Composed,
+    input: str,
+    run: str = "latest",
+    checkpoint: str | None = None,
+    task: str | None = None,
+    output: str | None = None,
+    pictures: int = 100,
+    batch_size: int = 64,
+    num_workers: int = 0,
+    accelerator: str = "auto",
+) -> int:
+    """Predict for files with a run's kept weights, or with a checkpoint file.
+
+    Args:
+        composed: The whole configuration.
+        input: A file, a folder (searched to the bottom) or a glob.
+        run: `latest`, a run id, or the beginning of one.
+        checkpoint: A checkpoint file instead of a run.
+        task: The latest run of this task.
+        output: Table ending in .csv, .json or .parquet; None: the run's predictions/ folder.
+        pictures: How many annotated pictures to write.
+        batch_size: Images at a time.
+        num_workers: Processes that read images.
+        accelerator: Lightning's name of the device; `cpu`, `gpu` or `auto`.
+
+    Returns:
+        0, or 1 where a file could not be read.
+    """
+    files = find_images(input)
+    trained = load_trained(root=composed.root, run=run, checkpoint=checkpoint, task=task)
+    table = _table_path(output, folder=trained.folder)
+    loader = _loader(trained, files=files, batch_size=batch_size, num_workers=num_workers)
+    rows: list[Row] = []
+    broken: dict[Path, str] = {}
+    for path, found, error in _predictions(trained, loader, files=files, device=_device(accelerator)):
+        rows += [{"file": str(path), **row} for row in found]
+        if error:
+            broken[path] = error
+        elif len(rows) <= pictures:
+            write_annotated(path, found, folder=table.with_suffix(""))
+    _write_table(rows, table)
+    _tell(trained, files=files, rows=rows, broken=broken, table=table)
+    return EXIT_FAILURE if broken else 0
+
+
+def find_images(pattern: str) -> list[Path]:
+    """The image files that `input=` means, sorted.
+
+    Args:
+        pattern: A file, a folder, or a glob.
+
+    Raises:
+        Mistake: Nothing is there, or nothing that looks like an image.
+    """
+    path = Path(pattern).expanduser()
+    if path.is_file():
+        return [path]
+    found = path.rglob("*") if path.is_dir() else map(Path, glob.glob(str(path), recursive=True))
+    images = sorted(file for file in found if file.suffix.lower() in _ENDINGS)
+    if not images:
+        endings = " ".join(sorted(_ENDINGS))
+        raise Mistake(f"input={pattern}: no images here; give a file, a folder or a glob in quotes ({endings})")
+    return images
+
+
+def _table_path(output: str | None, *, folder: Path) -> Path:
+    path = Path(output) if output else folder / "predictions" / f"{datetime.now():%Y-%m-%d_%H-%M-%S}.csv"
+    if path.suffix not in _TABLES:
+        raise Mistake(f"output={output}: the ending says the format; choose one of {', '.join(_TABLES)}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _device(accelerator: str) -> torch.device:
+    wants_gpu = accelerator in ("gpu", "cuda", "auto")
+    if wants_gpu and torch.cuda.is_available():
+        return torch.device("cuda")
+    if accelerator in ("gpu", "cuda"):
+        raise Mistake(f"accelerator={accelerator}: this machine has no CUDA device; use accelerator=cpu or auto")
+    return torch.device("cpu")
+
+
+def _loader(trained: Trained, *, files: list[Path], batch_size: int, num_workers: int) -> DataLoader[Any]:
+    datamodule: Any = data_of(trained)
+    dataset = datamodule.predict_dataset(files)
+    return DataLoader(dataset, batch_size=batch_size, num_workers=num_workers)
+
+
+def _predictions(
+    trained: Trained, loader: DataLoader[Any], *, files: list[Path], device: torch.device
+) -> Iterator[tuple[Path, list[Row], str]]:
+    """Each file with its rows, or with what is wrong with it."""
+    task: Any = trained.task.to(device)
+    for batch in track(loader, description="predicting", console=console):
+        moved = {**batch, "image": batch["image"].to(device)}
+        with torch.inference_mode():
+            rows = task.rows(task.predict_step(moved, 0))
+        for index, found, error in zip(batch["index"].tolist(), rows, batch["error"], strict=True):
+            yield files[index], [] if error else found, error
+
+
+def _write_table(rows: list[Row], path: Path) -> None:
+    frame = pd.DataFrame(rows)
+    if path.suffix == ".csv":
+        frame.to_csv(path, index=False)
+    elif path.suffix == ".json":
+        frame.to_json(path, orient="records", indent=1)
+    else:
+        frame.to_parquet(path, index=False)
+
+
+def _tell(
+    trained: Trained, *, files: list[Path], rows: list[Row], broken: dict[Path, str], table: Path
+) -> None:
+    console.print(f"{len(files) - len(broken)} of {len(files)} images predicted with run {trained.run_id[:8]}")
+    console.print(f"table     {table}\npictures  {table.with_suffix('')}/", soft_wrap=True)
+    for path, error in broken.items():
+        console.print(f"[red]could not be read[/red] {path}: {error}", soft_wrap=True)

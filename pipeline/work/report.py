@@ -1,0 +1,128 @@
+"""What a person reads of a run: who it is before it starts, and what came of it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning import LightningDataModule, LightningModule, Trainer
+from rich.table import Table
+
+from pipeline.console import console
+from pipeline.environment import device_name
+from pipeline.panels import RunFacts, RunResult, first_panel, last_panel, shown_path
+from pipeline.session import Session
+from pipeline.work.loading import Trained
+
+# What a run's folder holds, in the order in which people look.
+_PLACES = ("figures", "metrics.json", "checkpoints", "config.yaml", "run.log")
+
+
+def show_first_panel(
+    session: Session,
+    *,
+    config: Mapping[str, Any],
+    trainer: Trainer,
+    task: LightningModule,
+    datamodule: LightningDataModule,
+) -> None:
+    """Say what will run, before it does."""
+    choices, optimizer = config["choices"], config["optimizer"]
+    summary: dict[str, Any] = datamodule.summary()  # type: ignore[attr-defined]
+    network: dict[str, Any] = task.facts()  # type: ignore[attr-defined,operator]
+    metadata: Mapping[str, Any] = datamodule.metadata  # type: ignore[attr-defined]
+    facts = RunFacts(
+        task=choices["task"],
+        model=choices["model"],
+        parameters=network["parameters"],
+        trainable_parameters=network["trainable_parameters"],
+        multiply_adds=network["multiply_adds"],
+        data=choices["data"],
+        sizes=summary["sizes"],
+        class_counts=metadata.get("class_counts", ()),
+        class_names=metadata.get("class_names", ()),
+        batch_size=config["data"]["batch_size"],
+        accumulated=trainer.accumulate_grad_batches,
+        devices=trainer.world_size,
+        learning_rate=optimizer["lr"],
+        optimizer=choices["optimizer"],
+        scheduler=choices["scheduler"],
+        epochs=trainer.max_epochs,
+        device=_device(trainer),
+        precision=str(trainer.precision),
+        folder=session.folder,
+        tracking=session.tracker.address if session.tracker else "",
+        run_id=session.run_id,
+        resumed="goes on from its last checkpoint" if session.resumed else "",
+    )
+    console.print(first_panel(facts))
+
+
+def _device(trainer: Trainer) -> str:
+    name = type(trainer.accelerator).__name__.removesuffix("Accelerator").lower()
+    return device_name() if name != "cpu" else f"CPU, {device_name()}"
+
+
+def show_last_panel(
+    session: Session,
+    *,
+    config: Mapping[str, Any],
+    measures: Mapping[str, float],
+    baselines: Mapping[str, float],
+    seconds: float,
+) -> None:
+    """Say what came of it, where it lies, and what to type next."""
+    monitor = config["task"]["monitor"]
+    result = RunResult(
+        status="FINISHED",
+        measure=f"test/{monitor.partition('/')[2]}",
+        mode=config["task"]["mode"],
+        measures=measures,
+        baselines=baselines,
+        kept=_kept(session, monitor=monitor, measures=measures),
+        seconds=seconds,
+        folder=session.folder,
+        places=[_shown(session.folder / name) for name in _PLACES if (session.folder / name).exists()],
+        tracking=session.tracker.address if session.tracker else "",
+        commands=_next_commands(session),
+    )
+    console.print(last_panel(result))
+
+
+def _shown(path: Path) -> str:
+    return f"{path.name}/" if path.is_dir() else path.name
+
+
+def _kept(session: Session, *, monitor: str, measures: Mapping[str, float]) -> str:
+    best = sorted((session.folder / "checkpoints").glob("epoch_*.ckpt"))
+    if not best:
+        return "as training left them; no checkpoint was kept"
+    return f"checkpoints/{best[0].name}, best by {monitor} {measures.get(monitor, float('nan')):.4f}"
+
+
+def _next_commands(session: Session) -> dict[str, str]:
+    name = f"run={session.run_id[:8]}"
+    return {
+        f"make predict {name} input=FOLDER": "label your own images",
+        f"make evaluate {name} split=val": "measure it again, on any split",
+        "make ui": "curves, figures and all runs side by side",
+    }
+
+
+def show_stopped(session: Session) -> None:
+    """Say that nothing is lost when a person ends a run, and how it goes on."""
+    console.print(
+        f"\nstopped; everything so far is kept in {shown_path(session.folder)}\n"
+        f"$ make train resume={session.run_id[:8]}   goes on from here",
+        soft_wrap=True,
+    )
+
+
+def show_measures(trained: Trained, *, split: str, measures: Mapping[str, float], path: Path) -> None:
+    """The measures of one split as a table."""
+    table = Table(title=f"run {trained.run_id[:8]} on {split}", title_justify="left", title_style="bold")
+    table.add_column("measure")
+    table.add_column("value", justify="right")
+    for name, value in sorted(measures.items()):
+        table.add_row(name, f"{value:.4f}")
+    console.print(table)
+    console.print(f"weights   {shown_path(trained.path)}\nmeasures  {shown_path(path)}", soft_wrap=True)

@@ -1,0 +1,138 @@
+"""Trains: data, network, fit, test on the kept weights, report."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning
+from pytorch_lightning import Callback, LightningDataModule, LightningModule, Trainer
+
+from pipeline import build, checkpoints, record
+from pipeline.callbacks.checkpoint_record import CheckpointRecord
+from pipeline.callbacks.graceful_stop import GracefulStop
+from pipeline.callbacks.step_seed import StepSeed
+from pipeline.compose import Composed
+from pipeline.console import console
+from pipeline.errors import StopRequested
+from pipeline.session import Session, opened
+from pipeline.stopping import STOP
+from pipeline.work.report import show_first_panel, show_last_panel, show_stopped
+
+
+def run(*, composed: Composed, seed: int, resume: str | None = None) -> int:
+    """Train one run to its end and test the weights it keeps.
+
+    Args:
+        composed: The whole configuration.
+        seed: Where everything random starts.
+        resume: The id of an interrupted run to go on with.
+
+    Returns:
+        The exit code, 0.
+    """
+    pytorch_lightning.seed_everything(seed, verbose=False)
+    with console.status("reading the data"):
+        datamodule = _prepared_data(composed.config)
+    metadata = datamodule.metadata  # type: ignore[attr-defined]
+    config = build.filled_from_data(composed.config, metadata)
+    task = build.task(config, metadata)
+    with opened(composed, config=config) as session:
+        _train(session, config=config, datamodule=datamodule, task=task)
+    return 0
+
+
+def _prepared_data(config: dict[str, Any]) -> LightningDataModule:
+    datamodule = build.datamodule(config)
+    datamodule.prepare_data()
+    datamodule.setup("fit")
+    return datamodule
+
+
+def _train(
+    session: Session, *, config: dict[str, Any], datamodule: LightningDataModule, task: LightningModule
+) -> None:
+    metadata = dict(datamodule.metadata)  # type: ignore[attr-defined]
+    trainer = _trainer(session, config=config, metadata=metadata)
+    if session.tracker is not None:
+        session.tracker.log_input(datamodule.summary())  # type: ignore[attr-defined]
+    show_first_panel(session, config=config, trainer=trainer, task=task, datamodule=datamodule)
+    started = time.monotonic()
+    try:
+        _fit(session, trainer=trainer, task=task, datamodule=datamodule)
+    except StopRequested:
+        show_stopped(session)
+        raise
+    seconds = time.monotonic() - started
+    kept = _kept_weights(trainer, session=session)
+    measures = _measure(trainer, task=task, datamodule=datamodule, kept=kept)
+    _close(session, config=config, measures=measures, kept=kept, datamodule=datamodule, seconds=seconds)
+
+
+def _trainer(session: Session, *, config: dict[str, Any], metadata: dict[str, Any]) -> Trainer:
+    kept_in_checkpoint = {"run_id": session.run_id, "config": config, "metadata": metadata}
+    infrastructure: list[Callback] = [
+        StepSeed(seed=config["seed"]),
+        CheckpointRecord(record=kept_in_checkpoint),
+        GracefulStop(),
+    ]
+    chosen = build.callbacks(config, folder=session.folder)
+    return build.trainer(
+        config, folder=session.folder, callbacks=[*chosen, *infrastructure], logger=session.logger
+    )
+
+
+def _fit(
+    session: Session, *, trainer: Trainer, task: LightningModule, datamodule: LightningDataModule
+) -> None:
+    last = session.folder / "checkpoints" / "last.ckpt"
+    checkpoint = last if session.resumed and last.is_file() else None
+    if checkpoint is not None:
+        progress = checkpoints.progress(checkpoints.read(checkpoint))
+        datamodule.resume(epoch=progress.epoch, batches=progress.batches)  # type: ignore[attr-defined]
+    with STOP.put_off():
+        trainer.fit(task, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
+    STOP.raise_if_requested()
+
+
+def _kept_weights(trainer: Trainer, *, session: Session) -> Path | None:
+    """The best checkpoint by the monitored measure; None where nothing was saved (one batch, callbacks=none)."""
+    callback = trainer.checkpoint_callback
+    path = Path(getattr(callback, "best_model_path", "") or "")
+    if not path.is_file():
+        return None
+    record.update_facts(session.folder, checkpoint=str(path.relative_to(session.folder)))
+    return path
+
+
+def _measure(
+    trainer: Trainer, *, task: LightningModule, datamodule: LightningDataModule, kept: Path | None
+) -> dict[str, float]:
+    """Measures on validation and test with the kept weights; training's last ones beside them."""
+    measures = {key: float(value) for key, value in trainer.callback_metrics.items() if key.startswith("train/")}
+    for evaluate in (trainer.validate, trainer.test):
+        results = evaluate(
+            task, datamodule=datamodule, ckpt_path=kept, weights_only=True, verbose=False
+        )
+        measures.update({key: float(value) for result in results for key, value in result.items()})
+    return measures
+
+
+def _close(
+    session: Session,
+    *,
+    config: dict[str, Any],
+    measures: dict[str, float],
+    kept: Path | None,
+    datamodule: LightningDataModule,
+    seconds: float,
+) -> None:
+    compute_baselines = build.baselines(config)
+    baselines: dict[str, float] = {}
+    if compute_baselines is not None:
+        with console.status("measuring the baselines"):
+            baselines = compute_baselines(datamodule=datamodule)
+    metrics = {**measures, **{f"baseline/{name}": value for name, value in baselines.items()}}
+    session.keep_file(record.write_metrics(session.folder, metrics))
+    if kept is not None:
+        session.keep_file(kept, "checkpoints")
+    show_last_panel(session, config=config, measures=measures, baselines=baselines, seconds=seconds)

@@ -1,0 +1,54 @@
+"""Runs the verbs as a person does: a process of its own, its words on a terminal, its exit code."""
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command said.
+
+    Attributes:
+        code: Exit code.
+        out: Standard output.
+        err: Standard error.
+        seconds: Wall-clock time.
+    """
+
+    code: int
+    out: str
+    err: str
+    seconds: float
+
+
+def environment(root: Path) -> dict[str, str]:
+    """The environment of a command whose outputs go below `root`."""
+    hidden = ("MLFLOW_TRACKING_URI", "HYDRA_FULL_ERROR")
+    kept = {key: value for key, value in os.environ.items() if key not in hidden}
+    return {**kept, "PIPELINE_ROOT": str(root)}
+
+
+def run_verb(verb: str, *words: str, root: Path, cwd: Path | None = None) -> Answer:
+    """Run `python -m pipeline.<verb> <words>` to its end.
+
+    Args:
+        verb: Name of the command.
+        *words: Its command line.
+        root: Where outputs/ and mlflow.db go.
+        cwd: Folder in which it is typed; `root` where None.
+    """
+    started = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", f"pipeline.{verb}", *words],
+        env=environment(root),
+        cwd=cwd or root,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    return Answer(done.returncode, done.stdout, done.stderr, time.monotonic() - started)

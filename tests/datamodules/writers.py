@@ -1,0 +1,117 @@
+"""Small data sets in their true formats, and data modules built as the configuration builds them."""
+
+import hashlib
+import pickle
+import struct
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+from torchvision import datasets
+
+from datamodules.arrays import ByteArray
+from datamodules.single_label import ClassificationDataModule
+
+CONF = Path(__file__).parents[2] / "conf"
+
+
+def names(group: str) -> list[str]:
+    """Names of the files in a group of the configuration; never none."""
+    found = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+    assert found, f"no config in conf/{group}; is the path still right?"
+    return found
+
+
+def build(data: str, *, transforms: str = "none", seed: int = 0, **changes: Any) -> ClassificationDataModule:
+    """The data module that the configuration names, with some arguments changed; not yet set up."""
+    config = OmegaConf.create(
+        {
+            "seed": seed,
+            "data": OmegaConf.load(CONF / "data" / f"{data}.yaml"),
+            "transforms": OmegaConf.load(CONF / "transforms" / f"{transforms}.yaml"),
+        }
+    )
+    for key, value in changes.items():
+        assert key in list(config.data), f"conf/data/{data}.yaml has no {key}"
+        config.data[key] = value
+    plain: Any = OmegaConf.to_container(config, resolve=True)
+    module = instantiate(plain["data"], _convert_="all")
+    assert isinstance(module, ClassificationDataModule)
+    return module
+
+
+def picture(number: int, *, height: int = 20, width: int = 30) -> ByteArray:
+    """A picture of one colour with some noise, another one for each number; RGB."""
+    generator = np.random.default_rng(number)
+    colour = generator.integers(40, 200, size=3)
+    noise = generator.integers(-30, 30, size=(height, width, 3))
+    return np.asarray((colour + noise).clip(0, 255), dtype=np.uint8)
+
+
+def write_image(path: Path, pixels: ByteArray) -> Path:
+    """Write RGB pixels in the format of the ending."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), pixels[..., ::-1])
+    return path
+
+
+def write_folders(root: Path, *, splits: dict[str, int], classes: tuple[str, ...] = ("ant", "bee")) -> Path:
+    """One folder per split (none for the empty name) and class, with some JPEGs each."""
+    number = 0
+    for split, count in splits.items():
+        for name in classes:
+            for position in range(count):
+                number += 1
+                write_image(root / split / name / f"{position:02}.jpg", picture(number))
+    return root
+
+
+def cut_short(path: Path) -> Path:
+    """Leave out the second half of a file."""
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    return path
+
+
+def write_mnist(data_dir: Path, *, name: str = "MNIST", train: int = 40, test: int = 20) -> Path:
+    """The four idx files of MNIST or FashionMNIST, as torchvision lays them out."""
+    folder = data_dir / name / "raw"
+    folder.mkdir(parents=True)
+    for part, count in (("train", train), ("t10k", test)):
+        generator = np.random.default_rng(count)
+        pixels = generator.integers(0, 256, size=(count, 28, 28), dtype=np.uint8)
+        labels = (np.arange(count) % 10).astype(np.uint8)
+        images = struct.pack(">IIII", 0x803, count, 28, 28) + pixels.tobytes()
+        (folder / f"{part}-images-idx3-ubyte").write_bytes(images)
+        (folder / f"{part}-labels-idx1-ubyte").write_bytes(struct.pack(">II", 0x801, count) + labels.tobytes())
+    return data_dir
+
+
+def write_cifar(data_dir: Path, patch: pytest.MonkeyPatch, *, classes: int = 10, size: int = 20) -> Path:
+    """The pickles of CIFAR-10 or -100; torchvision is told their checksums."""
+    kind = datasets.CIFAR10 if classes == 10 else datasets.CIFAR100
+    labels_key, names_key = ("labels", "label_names") if classes == 10 else ("fine_labels", "fine_label_names")
+    folder = data_dir / kind.base_folder
+    folder.mkdir(parents=True)
+    for attribute in ("train_list", "test_list"):
+        written = []
+        for position, (file, _) in enumerate(getattr(kind, attribute)):
+            generator = np.random.default_rng(position)
+            pixels = generator.integers(0, 256, size=(size * classes // 10, 3072), dtype=np.uint8)
+            labels = [int(label) for label in np.arange(len(pixels)) % classes]
+            written.append([file, _pickle(folder / file, {"data": pixels, labels_key: labels})])
+        patch.setattr(kind, attribute, written)
+    meta = dict(kind.meta)
+    meta["md5"] = _pickle(folder / meta["filename"], {names_key: [f"class {n}" for n in range(classes)]})
+    patch.setattr(kind, "meta", meta)
+    return data_dir
+
+
+def _pickle(path: Path, value: dict[str, Any]) -> str:
+    content = pickle.dumps(value)
+    path.write_bytes(content)
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()

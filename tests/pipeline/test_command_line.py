@@ -1,0 +1,104 @@
+"""What a person sees at once: help, the composed configuration, and every mistake with the right word."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.commands import run_verb
+
+VERBS = ("train", "evaluate", "predict", "models", "browse", "ui")
+
+# The issue asks for one second; a test machine may be busy with other tests.
+AT_ONCE = 3.0
+
+MISTAKES = {
+    "model=lenet6": "lenet5",
+    "task=clasification": "classification",
+    "optimizer.learning_rate=0.1": "lr",
+    "optimiser=sgd": "optimizer",
+    "sede=3": "seed",
+    "trainer.max_epoch=3": "max_epochs",
+    "+trainer.max_epoch=3": "max_epochs",
+    "trainer.max_epochs=many": "trainer.max_epochs",
+    "optimizer.lr=-1": "optimizer.lr",
+    "data.batch_size=0": "data.batch_size",
+    "data.batchsize=4": "batch_size",
+    "transforms.train.flip.prob=0.5": "transforms.train",
+    "task.label_smoothing=1.5": "task.label_smoothing",
+    "callbacks.checkpoint.save_topk=3": "save_top_k",
+    "trainer.max_epochs=[1": "trainer.max_epochs",
+    "resume=nothing": "resume=nothing",
+}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_and_configuration_answer_at_once(verb: str, tmp_path: Path) -> None:
+    for flag in (["--help"], ["--cfg", "job"]):
+        answer = run_verb(verb, *flag, root=tmp_path)
+        assert answer.code == 0, answer.err
+        assert answer.seconds < AT_ONCE
+        assert verb in answer.out or flag[0] == "--cfg"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("word", MISTAKES)
+def test_a_mistake_is_answered_with_the_right_word(word: str, tmp_path: Path) -> None:
+    answer = run_verb("train", word, root=tmp_path)
+    assert answer.code == 2, answer.err
+    assert MISTAKES[word] in answer.err
+    assert "Traceback" not in answer.err
+    assert answer.seconds < AT_ONCE
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_all_mistakes_come_in_one_message(tmp_path: Path) -> None:
+    words = ("model=lenet6", "optimizer.lr=-1", "trainer.max_epoch=3", "sede=1")
+    answer = run_verb("train", *words, root=tmp_path)
+    assert answer.code == 2
+    for right in ("lenet5", "optimizer.lr", "max_epochs", "seed"):
+        assert right in answer.err
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    answer = run_verb("train", "trainer.max_epochs=many", "debug=true", root=tmp_path)
+    assert answer.code != 0
+    assert "Traceback" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("verb", "word", "right"),
+    [
+        ("evaluate", "split=tset", "test"),
+        ("evaluate", "spilt=test", "split"),
+        ("predict", "run=latest", "input"),
+        ("models", "format=jsn", "json"),
+        ("browse", "split=vall", "val"),
+        ("browse", "transforms=heavi", "heavy"),
+        ("ui", "port=many", "port"),
+    ],
+)
+def test_every_verb_names_the_right_word(verb: str, word: str, right: str, tmp_path: Path) -> None:
+    answer = run_verb(verb, word, root=tmp_path)
+    assert answer.code == 2, answer.err
+    assert right in answer.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_verb_works_from_any_folder(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    answer = run_verb("models", "--cfg", "job", root=tmp_path, cwd=elsewhere)
+    assert answer.code == 0, answer.err
+
+
+def test_tab_completion_offers_models(tmp_path: Path) -> None:
+    import os
+    import subprocess
+    import sys
+
+    command = Path(sys.executable).with_name("pipeline-train")
+    environment = {**os.environ, "COMP_LINE": "pipeline-train model=le", "COMP_POINT": "23"}
+    done = subprocess.run(
+        [command, "-sc", "query=bash"], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert "model=lenet5" in done.stdout, done.stderr
