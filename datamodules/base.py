@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from pytorch_lightning import LightningDataModule
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from datamodules.arrays import ByteArray
 from datamodules.images import read_image
 from datamodules.randomness import stable_hash
-from datamodules.samplers import OrderedSampler, TrainSampler, even_batch_size, processes
+from datamodules.samplers import Draw, OrderedSampler, TrainSampler, even_batch_size, processes
 from datamodules.transforms import Pipeline, Recipe, compose
 
 log = logging.getLogger(__name__)
@@ -96,6 +96,7 @@ class DataModule(LightningDataModule, ABC):
             name: compose(recipe, image_size=image_size, channels=channels, name=f"transforms.{name}")
             for name, recipe in transforms.items()
         }
+        self.measured_split: Split = "test"
         self._train_sampler: TrainSampler | None = None
 
     @abstractmethod
@@ -155,8 +156,19 @@ class DataModule(LightningDataModule, ABC):
         return self._evaluation_loader("val", persistent=True)
 
     def test_dataloader(self) -> DataLoader[Any]:
-        """Test batches in order."""
-        return self._evaluation_loader("test", persistent=False)
+        """Batches of `measured_split` in order: test, unless another split is to be measured."""
+        return self._evaluation_loader(self.measured_split, persistent=False)
+
+    def sample(self, split: Split, *, positions: Sequence[int], epoch: int) -> Any:
+        """One collated batch of chosen items, for people to look at.
+
+        Args:
+            split: `train` is augmented, the others are not.
+            positions: Which items.
+            epoch: The epoch whose augmentation is drawn.
+        """
+        dataset = self.dataset(split, augment=split == "train")
+        return default_collate([dataset[Draw(position, epoch, 0)] for position in positions])
 
     def _check_last_batch(self, size: int) -> None:
         if self.drop_last and size < self.batch_size:

@@ -52,6 +52,8 @@ class TorchvisionDataModule(ClassificationDataModule):
     ) -> None:
         super().__init__(**options)
         _check_fraction("val_fraction", val_fraction)
+        if not val_fraction:
+            raise ValueError(f"data.val_fraction={val_fraction} leaves nothing to validate on; 0.1 is usual")
         self.data_dir = Path(data_dir)
         self.download = download
         self.val_fraction = val_fraction
@@ -105,8 +107,8 @@ class ImageFolder(ClassificationDataModule):
 
     Args:
         data_dir: Folder with ``train``, ``val`` and ``test``, or with the classes themselves.
-        val_fraction: Share that validates where there is no ``val`` folder, in (0, 1).
-        test_fraction: Share that tests where there is no ``test`` folder, in (0, 1).
+        val_fraction: Share that validates where there is no ``val`` folder, in [0, 1).
+        test_fraction: Share that tests where there is no ``test`` folder, in [0, 1).
         on_error: ``raise`` stops at the first broken file that training meets; ``skip`` leaves
             broken files out, for which every file is read once before the first training.
         class_names: Names that are expected, sorted; None takes what is found.

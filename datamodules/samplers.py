@@ -4,6 +4,7 @@ A sampler yields a `Draw`, which carries the epoch beside the index. A worker pr
 the epoch of each item it is asked for, however long it lives and however far ahead it reads.
 """
 
+import math
 from abc import abstractmethod
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -100,7 +101,7 @@ class TrainSampler(SharingSampler):
     def __len__(self) -> int:
         """Items of a whole epoch on this process, also while resuming."""
         world, _ = processes()
-        return -(-self.size // world)
+        return math.ceil(self.size / world)
 
     def __iter__(self) -> Iterator[Draw]:
         """The draws of this process that are still to come in this epoch."""

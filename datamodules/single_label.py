@@ -176,7 +176,8 @@ class ClassificationDataModule(DataModule):
     @property
     def metadata(self) -> ClassificationMetadata:
         """What a classifier must know, after `setup`."""
-        assert self.mean is not None and self.std is not None, "call setup() first"
+        assert self.mean is not None, "call setup() first"
+        assert self.std is not None, "call setup() first"
         return {
             "class_names": list(self.data.class_names),
             "class_counts": self.data.counts("train"),

@@ -20,7 +20,7 @@ from datamodules.images import to_grey
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it would ask the network at import
 
-import albumentations as A  # noqa: E402
+import albumentations as A
 
 Step: TypeAlias = A.BasicTransform | A.BaseCompose
 Recipe: TypeAlias = Mapping[str, Step | None]

@@ -35,7 +35,7 @@ def mix(
         return images, labels
     chosen = mixing if mixing != "both" else ("mixup", "cutmix")[int(torch.randint(2, ()))]
     share = float(torch.distributions.Beta(alpha, alpha).sample(()))
-    targets = functional.one_hot(labels, num_classes).to(images.dtype)
+    targets = functional.one_hot(labels, num_classes).float()
     return mixup(images, targets, share=share) if chosen == "mixup" else cutmix(images, targets, share=share)
 
 

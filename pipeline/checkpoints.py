@@ -50,10 +50,11 @@ def read(path: Path) -> dict[str, Any]:
 def progress(checkpoint: dict[str, Any]) -> Progress:
     """Where in its training a checkpoint was saved."""
     loop = checkpoint["loops"]["fit_loop"]
-    return Progress(
-        epoch=loop["epoch_progress"]["current"]["processed"],
-        batches=loop["epoch_loop.batch_progress"]["current"]["processed"],
-    )
+    epochs = loop["epoch_progress"]["current"]
+    # Between two epochs the count of batches is still that of the epoch that ended.
+    is_inside = epochs["started"] > epochs["processed"]
+    batches = loop["epoch_loop.batch_progress"]["current"]["processed"]
+    return Progress(epoch=epochs["processed"], batches=batches if is_inside else 0)
 
 
 def kept(run: Run) -> Path:

@@ -96,6 +96,8 @@ def _prepare_process() -> None:
 def _hydra_main(*, verb: str, task_function: Callable[[Any], None]) -> None:
     import hydra
 
+    # Hydra names the job after the module of its function.
+    task_function.__module__ = f"pipeline.{verb}"
     hydra.main(version_base="1.3", config_path=str(CONF), config_name=verb)(task_function)()
 
 
@@ -108,18 +110,29 @@ def _checked(*, verb: str, composed: Any, show_traceback: bool) -> Composed:
 
     plain = OmegaConf.to_container(composed, resolve=True, throw_on_missing=False)
     assert isinstance(plain, dict)
-    problems = problems_of(verb=verb, config={str(key): value for key, value in plain.items()})
+    overrides = list(HydraConfig.get().overrides.task)
+    config = {str(key): value for key, value in plain.items()} | _texts(verb=verb, overrides=overrides)
+    problems = problems_of(verb=verb, config=config)
     if problems:
         raise Mistake(report(problems))
-    config = {str(key): value for key, value in plain.items()}
     return Composed(
         verb=verb,
         config=config,
         settings=settings_of(verb=verb, config=config),
-        overrides=list(HydraConfig.get().overrides.task),
+        overrides=overrides,
         root=project_root(),
         show_traceback=show_traceback,
     )
+
+
+def _texts(*, verb: str, overrides: list[str]) -> dict[str, str]:
+    """Settings that are texts, as they were typed: the run id 12345678 is no number, nor is 1e5."""
+    from pipeline.signatures import find_signature
+
+    parameters = find_signature(f"pipeline.work.{verb}.run").parameters
+    typed = dict(override.split("=", 1) for override in overrides if "=" in override)
+    is_text = {key for key in typed.keys() & parameters.keys() if "str" in parameters[key].annotation_text}
+    return {key: typed[key] for key in is_text if typed[key].replace(".", "").replace("_", "").isalnum()}
 
 
 def compose_plain(*, verb: str, overrides: list[str]) -> dict[str, Any]:
@@ -134,15 +147,17 @@ def compose_plain(*, verb: str, overrides: list[str]) -> dict[str, Any]:
     """
     from hydra import compose, initialize_config_dir
     from hydra.core.hydra_config import HydraConfig
-    from omegaconf import OmegaConf
+    from omegaconf import OmegaConf, open_dict
 
     os.environ.setdefault("PIPELINE_ROOT", str(project_root()))
     with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
         config = compose(config_name=verb, overrides=overrides, return_hydra_config=True)
         HydraConfig.instance().set_config(config)
+        with open_dict(config):
+            del config["hydra"]
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=False)
     assert isinstance(plain, dict)
-    return {str(key): value for key, value in plain.items() if key != "hydra"}
+    return {str(key): value for key, value in plain.items()}
 
 
 def problems_of(*, verb: str, config: Mapping[str, Any]) -> "list[Problem]":
@@ -216,6 +231,8 @@ def _is_refusal(error: Exception) -> bool:
 
 
 def _explain(*, verb: str, error: Exception) -> str:
+    from hydra._internal.utils import get_args_parser
+
     from pipeline.diagnose import explain
 
-    return explain(verb=verb, words=sys.argv[1:], error=error)
+    return explain(verb=verb, words=get_args_parser().parse_args().overrides, error=error)

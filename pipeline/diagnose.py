@@ -16,15 +16,14 @@ def explain(*, verb: str, words: list[str], error: Exception) -> str:
 
     Args:
         verb: Name of the primary configuration.
-        words: The command line, flags included.
+        words: The overrides, without flags.
         error: What Hydra raised.
 
     Returns:
         All mistakes found, or Hydra's own words where none of them can be put better.
     """
-    overrides = [word for word in words if not word.startswith("-")]
     problems: list[Problem] = []
-    kept = [word for word in overrides if not _take(problems, _problem_of_word(verb, word))]
+    kept = [word for word in words if not _take(problems, _problem_of_word(verb, word))]
     try:
         problems += problems_of(verb=verb, config=compose_plain(verb=verb, overrides=[_let_in(word) for word in kept]))
     except Exception as second:

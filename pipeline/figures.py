@@ -185,9 +185,8 @@ def reliability_diagram(confidence: Floats, correct: NDArray[np.bool_], bins: in
     )
     gaps = np.abs(means - shares)[filled]
     bottoms = np.minimum(means, shares)[filled]
-    upper.bar(
-        edges[filled], gaps, width, bottoms, align="edge", color=ORANGE, alpha=0.45, label="gap to confidence"
-    )
+    hatched = {"facecolor": "none", "edgecolor": ORANGE, "hatch": "////", "linewidth": 1}
+    upper.bar(edges[filled], gaps, width, bottoms, align="edge", label="gap to confidence", **hatched)
     upper.plot([0, 1], [0, 1], color=INK, linestyle="--", linewidth=1, label="perfect")
     upper.set(xlim=(0, 1), ylim=(0, 1), ylabel="share right")
     upper.set_title(f"Reliability: calibration error {calibration_error(confidence, correct, bins):.4f}")
@@ -234,7 +233,7 @@ def _curves(axes: Axes, rows: Sequence[Mapping[str, Any]], names: Sequence[str],
             linewidth=width,
             label=name,
         )
-    axes.set(xlabel="epoch", xlim=(1, len(rows)) if len(rows) > 1 else (0.5, 1.5))
+    axes.set(xlabel="epoch", xlim=(1 - 0.03 * len(rows), 1.03 * len(rows)) if len(rows) > 1 else (0.5, 1.5))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     if names:
         axes.legend(frameon=False, fontsize=9)

@@ -244,8 +244,9 @@ def _verdict(result: RunResult, value: float) -> Text:
     return Text(f"no better than {name}, which learns nothing", style="bold yellow")
 
 
-def _commands(commands: Mapping[str, str]) -> Table:
-    table = Table.grid(padding=(0, 2))
+def _commands(commands: Mapping[str, str]) -> RenderableType:
+    """Each on a line of its own below its reason: to be copied in one piece."""
+    lines = []
     for command, reason in commands.items():
-        table.add_row(Text(f"$ {command}", style="bold", overflow="fold"), Text(reason, style="dim"))
-    return table
+        lines += [Text(reason, style="dim"), Text(f"  $ {command}", style="bold", overflow="fold")]
+    return Group(*lines)

@@ -58,6 +58,9 @@ class View:
         epoch: Training batches of this epoch.
         number: This epoch, from 1.
         epochs: Epochs in all; None where steps or time end the run.
+        began: When this epoch began.
+        rate: Training batches per second of this epoch, without validation.
+        whole_epoch: Seconds of the last whole epoch with validation; None before there is one.
         numbers: Measures to show, in their order.
         stage: Name of a stage besides training.
         stage_pace: Batches of that stage.
@@ -67,9 +70,23 @@ class View:
     epoch: Pace | None = None
     number: int = 0
     epochs: int | None = None
+    began: float = 0.0
+    rate: float = 0.0
+    whole_epoch: float | None = None
     numbers: dict[str, float] = field(default_factory=dict)
     stage: str = ""
     stage_pace: Pace | None = None
+
+    @property
+    def left(self) -> float | None:
+        """Seconds that the rest of the run will take; None where nobody knows.
+
+        By whole epochs as soon as there was one: batches alone know nothing of validation.
+        """
+        if self.whole_epoch is not None and self.epochs is not None:
+            this = max(0.0, self.whole_epoch - (time.monotonic() - self.began))
+            return this + (self.epochs - self.number) * self.whole_epoch
+        return self.run.left if self.run is not None else None
 
 
 def render(view: View) -> RenderableType:
@@ -77,14 +94,14 @@ def render(view: View) -> RenderableType:
     lines: list[RenderableType] = []
     if view.run is not None and view.epoch is not None:
         batches = f"batch {view.epoch.done}/{view.epoch.total or '?'}"
-        lines.append(_bar(epoch_name(view), view.run, note=batches, rate=view.epoch.rate))
+        lines.append(_bar(epoch_name(view), view.run, note=batches, rate=view.rate, left=view.left))
         lines.append(
             Text(f"  {shown_measures(view.numbers)}", style="dim", no_wrap=True, overflow="ellipsis")
         )
     if view.stage_pace is not None and view.stage_pace.seconds > UNHURRIED:
         pace = view.stage_pace
         batches = f"batch {pace.done}/{pace.total or '?'}"
-        lines.append(_bar(view.stage, pace, note=batches, rate=pace.rate))
+        lines.append(_bar(view.stage, pace, note=batches, rate=pace.rate, left=pace.left))
     return Group(*lines)
 
 
@@ -96,8 +113,8 @@ def epoch_line(view: View) -> str:
         for part in (
             epoch_name(view),
             shown_time(view.run.seconds),
-            f"{view.epoch.rate:.3g} batches/s",
-            _left(view.run),
+            f"{view.rate:.3g} batches/s",
+            _left(view.left),
             shown_measures(view.numbers),
         )
         if part
@@ -114,17 +131,17 @@ def shown_measures(numbers: Mapping[str, float]) -> str:
     return " · ".join(f"{name} {value:.4g}" for name, value in numbers.items())
 
 
-def _left(pace: Pace) -> str:
-    return "" if pace.left is None else f"{shown_time(pace.left)} left"
+def _left(seconds: float | None) -> str:
+    return "" if seconds is None else f"{shown_time(seconds)} left"
 
 
-def _bar(name: str, pace: Pace, *, note: str, rate: float) -> Table:
+def _bar(name: str, pace: Pace, *, note: str, rate: float, left: float | None) -> Table:
     table = Table.grid(padding=(0, 1), expand=True)
     table.add_column(no_wrap=True, style="bold")
     table.add_column(ratio=1)
     for _ in range(3):
         table.add_column(no_wrap=True, justify="right")
     bar = Bar(total=pace.total, completed=pace.done, pulse=pace.total is None)
-    times = f"{shown_time(pace.seconds)}" + (f" · {_left(pace)}" if pace.left is not None else "")
+    times = " · ".join(filter(None, (shown_time(pace.seconds), _left(left))))
     table.add_row(name, bar, note, f"{rate:.3g}/s", times)
     return table

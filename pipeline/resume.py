@@ -25,7 +25,7 @@ def resumed(composed: Composed) -> Composed:
     """
     typed = [override.lstrip("+").partition("=") for override in composed.overrides]
     task = next((value for key, _, value in typed if key == "task"), None)
-    run = find_run(root=composed.root, name=composed.settings["resume"], task=task)
+    run = find_run(root=composed.root, name=composed.settings["resume"], task=task, key="resume")
     config = run.config
     for key, _, value in typed:
         if key not in _NAMES_THE_RUN:

@@ -61,13 +61,17 @@ def _read(path: Path) -> Run:
     return Run(folder=path.parent, run_id=facts["run_id"], facts=facts)
 
 
-def find_run(*, root: Path, name: str, task: str | None = None) -> Run:
+def find_run(
+    *, root: Path, name: str, task: str | None = None, trained: bool = False, key: str = "run"
+) -> Run:
     """The run that a person means.
 
     Args:
         root: The project's root folder.
         name: `latest`, a run id, or the beginning of one that no other run shares.
         task: Look among the runs of this task only.
+        trained: `latest` is the latest run that saved a checkpoint; one that failed at once is passed over.
+        key: What the person typed it as, for messages.
 
     Raises:
         Mistake: No run, or more than one, is meant.
@@ -75,17 +79,21 @@ def find_run(*, root: Path, name: str, task: str | None = None) -> Run:
     runs = all_runs(root=root, task=task)
     if not runs:
         of_task = f" of task={task}" if task else ""
-        raise Mistake(f"run={name}: there is no run{of_task} in {outputs(root)} yet; `make train` makes one")
+        raise Mistake(f"{key}={name}: there is no run{of_task} in {outputs(root)} yet; `make train` makes one")
     if name == "latest":
-        return runs[-1]
+        return next((run for run in reversed(runs) if not trained or _has_checkpoint(run)), runs[-1])
     found = [run for run in runs if run.run_id.startswith(name)]
     if len(found) == 1:
         return found[0]
-    raise Mistake(_not_one(name=name, found=found, runs=runs))
+    raise Mistake(_not_one(key=key, name=name, found=found, runs=runs))
 
 
-def _not_one(*, name: str, found: list[Run], runs: list[Run]) -> str:
+def _has_checkpoint(run: Run) -> bool:
+    return any((run.folder / "checkpoints").glob("*.ckpt"))
+
+
+def _not_one(*, key: str, name: str, found: list[Run], runs: list[Run]) -> str:
     shown = ", ".join(f"{run.run_id[:8]} ({run.task})" for run in reversed((found or runs)[-_SHOWN:]))
     if found:
-        return f"run={name} is the beginning of {len(found)} runs: {shown}; give more of its letters"
-    return f"run={name}: no run has this id; the latest are {shown}, or run=latest"
+        return f"{key}={name} is the beginning of {len(found)} runs: {shown}; give more of its letters"
+    return f"{key}={name}: no run has this id; the latest are {shown}, or {key}=latest"

@@ -40,10 +40,10 @@ class Definition:
 class Source:
     """One module as text, parsed when it is first asked for a name."""
 
-    def __init__(self, *, name: str, spec: ModuleSpec) -> None:
+    def __init__(self, *, name: str, path: Path | None, folders: Sequence[str]) -> None:
         self.name = name
-        self.folders: tuple[str, ...] = tuple(spec.submodule_search_locations or ())
-        self.path = Path(spec.origin) if spec.has_location and spec.origin else None
+        self.path = path
+        self.folders = tuple(folders)
 
     @property
     def is_readable(self) -> bool:
@@ -162,8 +162,11 @@ def find_module(name: str) -> Source | None:
     package = find_module(parent)
     if package is None or not package.folders:
         return None
-    spec = PathFinder.find_spec(name, list(package.folders))
-    return Source(name=name, spec=spec) if spec else None
+    try:
+        return _of_spec(PathFinder.find_spec(name, list(package.folders)), name=name)
+    except KeyError:  # a folder without __init__.py; Python describes it only once its parent is imported
+        leaf = name.rpartition(".")[2]
+        return Source(name=name, path=None, folders=[str(Path(folder, leaf)) for folder in package.folders])
 
 
 def _top_level(name: str) -> Source | None:
@@ -172,7 +175,14 @@ def _top_level(name: str) -> Source | None:
         spec = importlib.util.find_spec(name) if name else None
     except ValueError:  # a module in sys.modules without a spec, such as __main__
         return None
-    return Source(name=name, spec=spec) if spec else None
+    return _of_spec(spec, name=name)
+
+
+def _of_spec(spec: ModuleSpec | None, *, name: str) -> Source | None:
+    if spec is None:
+        return None
+    path = Path(spec.origin) if spec.has_location and spec.origin else None
+    return Source(name=name, path=path, folders=tuple(spec.submodule_search_locations or ()))
 
 
 def look_up(

@@ -1,8 +1,6 @@
 """What MLflow is told of a run; training never stops because of it."""
 
-import fcntl
 import logging
-import os
 import uuid
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
@@ -13,10 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from lightning_utilities.core.rank_zero import rank_zero_only
 from pytorch_lightning.loggers.logger import Logger
 
-from pipeline.tracking_identity import Identity, load_identity, public_address
-from pipeline.tracking_queue import PENDING_FILE, Entry, Outbox, read_entries, replace_entries
+from pipeline.tracking_identity import Identity, public_address
+from pipeline.tracking_lock import claim, release
+from pipeline.tracking_pending import send_pending
+from pipeline.tracking_queue import PENDING_FILE, Entry, Outbox
 from pipeline.tracking_server import ServerRun
-from pipeline.tracking_store import artifact_location, prepare_store, tracking_uri
+from pipeline.tracking_store import artifact_location, prepare_store, runs_page, tracking_uri
 from pipeline.tracking_system import SystemSampler
 from pipeline.tracking_values import config_entries, flatten, input_entry, metric_entries, now
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 __all__ = ["MlflowTracker", "artifact_location", "flatten", "prepare_store", "send_pending", "tracking_uri"]
-
-LOCK_FILE = ".tracking.lock"
 
 log = logging.getLogger(__name__)
 
@@ -107,8 +105,11 @@ class MlflowTracker(Logger):
 
     @property
     def address(self) -> str:
-        """Where the run is remembered, without a password; for people to read."""
-        return self._server.identity.server
+        """Where the run is remembered, for people to read: its page on a server, else the database."""
+        identity, experiment_id = self._server.identity, self._server.experiment_id
+        if not identity.server.startswith("http") or not experiment_id:
+            return identity.server
+        return runs_page(identity.server, experiment_id, identity.server_run_id)
 
     @property
     def experiment(self) -> "MlflowClient":
@@ -119,7 +120,8 @@ class MlflowTracker(Logger):
         """Start sending; what the server does not take waits in `folder`."""
         if not self._active:
             return
-        self._lock = lock_folder(folder)
+        if not claim(folder):
+            log.warning("another process sends the metrics of %s; both do now", folder.name)
         self._server.settle(folder)
         self._outbox.open(folder)
         if self._resumed:
@@ -170,6 +172,8 @@ class MlflowTracker(Logger):
             self._sampler.stop()
         self._put([Entry(kind="status", key="status", value=status)])
         left = self._outbox.close()
+        if self._server.folder is not None:
+            release(self._server.folder)
         if left:
             log.warning("%d entries wait in %s; the next run sends them", left, PENDING_FILE)
 
@@ -184,62 +188,3 @@ class MlflowTracker(Logger):
         if folder is not None and absolute.is_relative_to(folder):
             return str(absolute.relative_to(folder))
         return str(absolute)
-
-
-def send_pending(root: Path) -> int:
-    """Send what earlier runs could not: outages, and the last second before a `kill -9`.
-
-    Runs that are alive keep theirs, runs of another server wait for it, and the first outage ends
-    the attempt.
-
-    Args:
-        root: Folder that holds `outputs/`.
-
-    Returns:
-        The number of entries that were sent.
-    """
-    uri = tracking_uri(root)
-    sent = 0
-    for pending in sorted((root / "outputs").rglob(PENDING_FILE)):
-        identity = load_identity(pending.parent)
-        if identity is None or identity.server != public_address(uri):
-            continue
-        entries, left = _send_folder(pending, ServerRun(uri=uri, identity=identity))
-        sent += entries - left
-        if left:
-            break
-    return sent
-
-
-def _send_folder(pending: Path, server: ServerRun) -> tuple[int, int]:
-    try:
-        handle = lock_folder(pending.parent)
-    except BlockingIOError:
-        return 0, 0
-    try:
-        server.folder = pending.parent
-        entries = read_entries(pending)
-        left = server.send(entries)
-        replace_entries(pending, left)
-        return len(entries), len(left)
-    finally:
-        os.close(handle)
-
-
-def lock_folder(folder: Path) -> int:
-    """Claim the sending of a run; ends when the process does, however it ends.
-
-    Returns:
-        A file descriptor, to be kept open.
-
-    Raises:
-        BlockingIOError: If another process has it.
-    """
-    # Not flock: a loader's worker would inherit it and keep it after its parent was killed.
-    handle = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
-    try:
-        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as problem:
-        os.close(handle)
-        raise BlockingIOError(*problem.args) from problem
-    return handle

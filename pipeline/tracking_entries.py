@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,14 +113,3 @@ def _set_status(*, client: "MlflowClient", run_id: str, status: str) -> None:
         client.update_run(run_id, status=status)
     else:
         client.set_terminated(run_id, status=status)
-
-
-def prepare_library() -> None:
-    """Short waits, no telemetry and no chatter; call before MLflow is used."""
-    # A server that does not answer costs seconds instead of MLflow's default of minutes.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    # One warning of ours stands for urllib3's line per attempt and for MLflow's news of a new database.
-    for name in ("urllib3.connectionpool", "mlflow.store.db.utils", "alembic"):
-        logging.getLogger(name).setLevel(logging.ERROR)

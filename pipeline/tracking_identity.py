@@ -2,9 +2,9 @@
 
 import json
 import os
+import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 IDENTITY_FILE = "tracking.json"
 
@@ -50,5 +50,4 @@ def load_identity(folder: Path) -> Identity | None:
 
 def public_address(uri: str) -> str:
     """The address without user name and password, fit to be printed and kept."""
-    parts = urlsplit(uri)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    return re.sub(r"//[^/]*@", "//", uri, count=1)

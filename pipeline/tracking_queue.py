@@ -56,8 +56,7 @@ class Outbox:
         self._waiting: list[Entry] = []
         self._file: Path | None = None
         self._lock = threading.Lock()
-        self._wake = threading.Event()
-        self._closing = False
+        self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="tracking", daemon=True)
 
     def open(self, folder: Path) -> None:
@@ -77,18 +76,15 @@ class Outbox:
 
     def close(self) -> int:
         """Send what can be sent now and stop; returns how many entries are left on disk."""
-        self._closing = True
-        self._wake.set()
+        self._closing.set()
         if self._thread.is_alive():
             self._thread.join()
-        else:
-            self._pass()
+        self._pass()
         return len(self._waiting)
 
     def _run(self) -> None:
         pause = self._interval
-        while not self._closing:
-            self._wake.wait(pause)
+        while not self._closing.wait(pause):
             pause = self._interval if self._pass() else min(2 * pause, LONGEST_PAUSE)
 
     def _pass(self) -> bool:

@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.tracking_entries import Known, deliver, known_of, prepare_library
+from pipeline.tracking_entries import Known, deliver, known_of
 from pipeline.tracking_identity import Identity, load_identity, public_address
 from pipeline.tracking_queue import Entry
-from pipeline.tracking_store import prepare_store
+from pipeline.tracking_store import prepare_library, prepare_store
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
 LOCAL_ID_TAG = "run_id"
 """Tag with the run's own id where the server was away at its start and later gave it another one."""
-
-EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
-"""Without it MLflow's pages take the experiment for one on language models and hide its charts."""
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +33,7 @@ class ServerRun:
     def __init__(self, *, uri: str, identity: Identity) -> None:
         self.identity = identity
         self.folder: Path | None = None
+        self.experiment_id = ""
         self._uri = uri
         self._client: MlflowClient | None = None
         self._known: Known | None = None
@@ -97,6 +95,7 @@ class ServerRun:
         if run.info.lifecycle_stage == "deleted":
             self.client.restore_run(run.info.run_id)
         self._known = known_of(run)
+        self.experiment_id = str(run.info.experiment_id)
         if run.info.run_id != self.identity.server_run_id:
             self.identity = replace(self.identity, server_run_id=run.info.run_id)
             if self.folder is not None:
@@ -132,9 +131,7 @@ class ServerRun:
         found = self.client.get_experiment_by_name(name)
         if found is None:
             try:
-                return self.client.create_experiment(
-                    name, artifact_location=self.identity.artifact_location, tags=EXPERIMENT_TAGS
-                )
+                return self.client.create_experiment(name, artifact_location=self.identity.artifact_location)
             except MlflowException as problem:
                 if problem.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise

@@ -4,6 +4,7 @@ Imports nothing heavy, so that `make ui` can answer before MLflow is loaded.
 """
 
 import fcntl
+import logging
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -43,6 +44,12 @@ def artifact_location(root: Path) -> str | None:
     return str(root.resolve() / "mlartifacts")
 
 
+def runs_page(server: str, experiment_id: str, run_id: str = "") -> str:
+    """Page of an experiment or a run; without its last part MLflow shows its views of language models."""
+    run = f"/{run_id}" if run_id else ""
+    return f"{server.rstrip('/')}/#/experiments/{experiment_id}/runs{run}?workflowType=machine_learning"
+
+
 def prepare_store(uri: str) -> None:
     """Create the SQLite database of `uri` once, whoever comes first; other addresses are left alone.
 
@@ -57,6 +64,17 @@ def prepare_store(uri: str) -> None:
     with _locked(database.with_name(f"{database.name}.lock")):
         if not _is_ready(database):
             _create(uri, database)
+
+
+def prepare_library() -> None:
+    """Short waits, no telemetry and no chatter; call before MLflow is used."""
+    # A server that does not answer costs seconds instead of MLflow's default of minutes.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    # One warning of ours stands for urllib3's line per attempt and for MLflow's news of a new database.
+    for name in ("urllib3.connectionpool", "mlflow.store.db.utils", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def _absolute(uri: str, root: Path) -> str:
@@ -81,6 +99,7 @@ def _is_ready(database: Path) -> bool:
 
 
 def _create(uri: str, database: Path) -> None:
+    prepare_library()
     from mlflow.tracking import MlflowClient
 
     MlflowClient(uri).search_experiments(max_results=1)

@@ -1,5 +1,6 @@
 """The MLflow pages of all runs: `make ui`, or `python -m pipeline.ui port=5000 host=127.0.0.1`."""
 
+import json
 import os
 import signal
 import socket
@@ -12,12 +13,15 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
+from pipeline.compose import Composed, run_verb
 from pipeline.console import console, error_console
 from pipeline.tracking_identity import public_address
-from pipeline.tracking_store import artifact_location, prepare_store, tracking_uri
+from pipeline.tracking_store import artifact_location, prepare_store, runs_page, tracking_uri
 
 PATIENCE = 120.0
 """Seconds in which a server must answer; 6 s are usual."""
+
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # our own machine, never by a proxy
 
 STOPPED = (KeyboardInterrupt, SystemExit)
 
@@ -60,7 +64,7 @@ def _run(*, uri: str, root: Path, host: str, port: int, output: IO[str]) -> int:
         if not _wait_until_answering(server, host=host, port=port):
             _explain(output)
             return 1
-        console.print(f"MLflow answers at [bold]http://{host}:{port}[/] (Ctrl-C ends it)", soft_wrap=True)
+        _announce(f"http://{_reachable(host)}:{port}")
         server.wait()
         _explain(output)
         return 1
@@ -91,18 +95,28 @@ def _raise_exit(number: int, _: FrameType | None) -> None:
 
 def _wait_until_answering(server: "subprocess.Popen[bytes]", *, host: str, port: int) -> bool:
     """False where the server ended, or took too long."""
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never through a proxy
     address = f"http://{_reachable(host)}:{port}/health"
     end = time.monotonic() + PATIENCE
     with console.status("starting MLflow"):
         while server.poll() is None and time.monotonic() < end:
             try:
-                direct.open(address, timeout=2).close()
+                _DIRECT.open(address, timeout=2).close()
             except OSError:
                 time.sleep(0.2)
             else:
                 return True
     return False
+
+
+def _announce(address: str) -> None:
+    """The address, and a page for each experiment: MLflow's front page is about language models."""
+    console.print(f"MLflow answers at [bold]{address}[/] (Ctrl-C ends it)", soft_wrap=True)
+    with _DIRECT.open(f"{address}/api/2.0/mlflow/experiments/search?max_results=100", timeout=10) as answer:
+        experiments = json.load(answer).get("experiments", [])
+    for experiment in experiments:
+        if experiment["name"] != "Default":  # MLflow's own, always empty
+            page = runs_page(address, experiment["experiment_id"])
+            console.print(f"  {experiment['name']}: {page}", soft_wrap=True, markup=False)
 
 
 def _explain(output: IO[str]) -> None:
@@ -141,11 +155,14 @@ def _next_free(host: str, port: int) -> int:
     return next((other for other in range(port + 1, port + 100) if _is_free(host, other)), 0)
 
 
-def main(arguments: list[str]) -> int:
-    """Serve the runs of the working directory."""
-    given = dict(argument.partition("=")[::2] for argument in arguments)
-    return serve(root=Path.cwd(), host=given.get("host", "127.0.0.1"), port=int(given.get("port", "5000")))
+def _start(composed: Composed) -> int:
+    return serve(root=composed.root, host=composed.settings["host"], port=composed.settings["port"])
+
+
+def main() -> None:
+    """Compose, validate, then serve until Ctrl-C."""
+    sys.exit(run_verb(verb="ui", start=_start))
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main()

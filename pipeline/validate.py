@@ -70,6 +70,13 @@ def _walk(value: Any, path: tuple[str, ...], config: Config) -> Iterator[tuple[t
         yield from _walk(child, (*path, str(key)), config)
 
 
+def _is_repeated(path: tuple[str, ...], value: Any, config: Config) -> bool:
+    if len(path) != 2 or path[0] not in _NODES:
+        return False
+    shared = _shared(config)
+    return path[1] in shared and value == shared[path[1]]
+
+
 def _shared(config: Config) -> dict[str, Any]:
     """What other parts refer to by its name alone: the top level, and the settings of the verb."""
     settings = [
@@ -113,7 +120,9 @@ def _splits(config: Config) -> Iterator[Problem]:
     for split, steps in (config.get("transforms") or {}).items():
         if split not in _SPLITS:
             end, suggestion = way_out(split, _SPLITS, otherwise="a recipe has the parts")
-            yield Problem(f"transforms.{split}", steps, f"there is no such part of a recipe; {end}", suggestion)
+            yield Problem(
+                f"transforms.{split}", steps, f"there is no such part of a recipe; {end}", suggestion
+            )
 
 
 def _must_be_node(key: str, value: Any) -> Iterator[Problem]:
@@ -147,7 +156,9 @@ def _target_like(node: Config) -> list[str]:
 def _every_node(config: Config) -> Iterator[Problem]:
     for path, value in _walk(config, (), config):
         if isinstance(value, Mapping) and "_target_" in value:
-            yield from check_node(".".join(path), value)
+            for problem in check_node(".".join(path), value):
+                if not _is_repeated(tuple(problem.key.split(".")), problem.value, config):
+                    yield problem
 
 
 def _plain_values(config: Config) -> Iterator[Problem]:
@@ -170,7 +181,9 @@ def _other_task(config: Config) -> Iterator[Problem]:
         fitting = ", ".join(names_for_task(group, task)) or f"none in conf/{group}"
         other = target.removeprefix(f"{home}.").partition(".")[0] if target.startswith(f"{home}.") else ""
         end = (
-            f"or choose task={other}" if other in _tasks() else f"its _target_ must start with {home}.{task}."
+            f"or choose task={other}"
+            if other in known_tasks()
+            else f"its _target_ must start with {home}.{task}."
         )
         message = f"belongs to another task than task={task}; {group} of {task}: {fitting}; {end}"
         yield Problem(group, chosen, message, nearest(str(chosen), names_for_task(group, task)))
@@ -202,7 +215,8 @@ def _target_of(name: str, files: Mapping[str, str]) -> str:
 
 
 @cache
-def _tasks() -> frozenset[str]:
+def known_tasks() -> frozenset[str]:
+    """Names of the tasks that conf/task has a file for."""
     return frozenset(path.stem for path in (CONF / "task").glob("*.yaml"))
 
 

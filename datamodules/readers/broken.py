@@ -26,7 +26,7 @@ def find_broken(source: FileSource, *, cache_dir: Path) -> dict[int, str]:
     Returns:
         What is wrong with each broken file, by position.
     """
-    missing = {position: message for position, message in _missing(source)}
+    missing = dict(_missing(source))
     if missing:  # sizes, and so the key, are known only where there are files
         return missing | dict(_check(source, [p for p in range(len(source)) if p not in missing]))
     key = hashlib.sha256(source.digest().encode()).hexdigest()[:16]

@@ -22,11 +22,7 @@ class MacroAUROC(MulticlassAUROC):
     """
 
     def __init__(self, *, num_classes: int, exact: bool) -> None:
-        bins = (
-            None
-            if exact
-            else torch.cat([torch.zeros(1), torch.linspace(-12, 12, 99).sigmoid(), torch.ones(1)])
-        )
+        bins = None if exact else _bins()
         super().__init__(num_classes, average="none", thresholds=bins, validate_args=False)
 
     def compute(self) -> Tensor:  # type: ignore[override]
@@ -43,3 +39,8 @@ class MacroAUROC(MulticlassAUROC):
         if self.thresholds is None:
             return torch.bincount(dim_zero_cat(self.target), minlength=self.num_classes)
         return self.confmat[0, :, 1].sum(dim=-1)
+
+
+def _bins() -> Tensor:
+    """Thresholds from 0 to 1, evenly spaced in the scores that belong to the probabilities."""
+    return torch.cat([torch.zeros(1), torch.linspace(-28, 14, 127).sigmoid(), torch.ones(1)])

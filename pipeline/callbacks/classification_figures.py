@@ -113,7 +113,7 @@ class ClassificationFigures(Callback):
         return drawn
 
     def _worst_and_best(self, trainer: Trainer, judged: Judged, names: Sequence[str]) -> Figure:
-        dataset = trainer.datamodule.dataset("test", augment=False)  # type: ignore[attr-defined]
+        dataset = trainer.datamodule.dataset(trainer.datamodule.measured_split, augment=False)  # type: ignore[attr-defined]
         worst, best = extremes(judged, self._examples)
         shown = [
             [_example(dataset, judged, int(place), names) for place in places] for places in (worst, best)

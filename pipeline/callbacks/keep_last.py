@@ -1,19 +1,23 @@
-"""Saves `checkpoints/last.ckpt` inside an epoch: every so many steps, and when a run is asked to end."""
+"""Saves `checkpoints/last.ckpt`: after each epoch, every so many steps, and when a run is asked to end."""
 
 from pathlib import Path
 from typing import Any
 
-from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.callbacks import Checkpoint
 
 from pipeline.stopping import STOP
 
 
-class KeepLast(Callback):
+class KeepLast(Checkpoint):
     """Keep a checkpoint from which training goes on exactly where it was.
 
+    ModelCheckpoint's own `last.ckpt` is only renewed together with a better one. This one must stand after
+    ModelCheckpoint in the configuration: as another of Lightning's Checkpoint callbacks it then runs after it,
+    and what is saved knows of the best checkpoint of the same epoch.
+
     Args:
-        every_n_steps: Save after every n training batches; None: only when the run is asked to end. The end
-            of each epoch is saved by ModelCheckpoint in any case.
+        every_n_steps: Also save after every n training batches inside an epoch; None: only at its end.
     """
 
     def __init__(self, *, every_n_steps: int | None = None) -> None:
@@ -22,10 +26,19 @@ class KeepLast(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save here if it is time to."""
+        """Save inside the epoch if it is time to."""
         is_due = self.every_n_steps is not None and (batch_idx + 1) % self.every_n_steps == 0
         if (is_due or STOP.requested is not None) and can_resume_here(trainer, batch_idx):
-            trainer.save_checkpoint(Path(trainer.default_root_dir) / "checkpoints" / "last.ckpt")
+            _save(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save what the epoch came to, its validation included."""
+        if not trainer.fast_dev_run:  # type: ignore[attr-defined]
+            _save(trainer)
+
+
+def _save(trainer: Trainer) -> None:
+    trainer.save_checkpoint(Path(trainer.default_root_dir) / "checkpoints" / "last.ckpt")
 
 
 def can_resume_here(trainer: Trainer, batch_idx: int) -> bool:

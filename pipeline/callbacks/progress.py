@@ -53,8 +53,9 @@ class Progress(ProgressBar):
         batches = _whole(trainer.num_training_batches)
         begun = trainer.fit_loop.epoch_loop.batch_progress.current.ready
         done = trainer.current_epoch * (batches or 0) + begun
-        self._view.run = Pace(total=_all_batches(trainer, batches), done=done, before=done)
-        self._view.epochs = trainer.max_epochs if (trainer.max_epochs or 0) > 0 else None
+        total = _all_batches(trainer, batches)
+        self._view.run = Pace(total=total, done=done, before=done)
+        self._view.epochs = math.ceil(total / batches) if total and batches else None
         self._start_epoch(trainer, done=begun)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -69,12 +70,15 @@ class Progress(ProgressBar):
         assert run is not None and epoch is not None
         epoch.done = batch_idx + 1
         run.done = trainer.current_epoch * (epoch.total or 0) + epoch.done
+        self._view.rate = epoch.rate
         if self._is_due():  # the loss is only read now and then: on a GPU it makes the program wait
             self._view.numbers |= _loss(outputs)
             self._draw()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """On a console that keeps every line: one line."""
+        """Print one line on a console that keeps every line."""
+        if self._view.epoch is not None and self._view.epoch.before == 0:
+            self._view.whole_epoch = time.monotonic() - self._view.began
         self._read_measures(trainer, pl_module)
         if self._enabled and not console.is_terminal:
             console.print(epoch_line(self._view), soft_wrap=True, markup=False)
@@ -138,6 +142,7 @@ class Progress(ProgressBar):
     def _start_epoch(self, trainer: Trainer, *, done: int) -> None:
         self._view.epoch = Pace(total=_whole(trainer.num_training_batches), done=done, before=done)
         self._view.number = trainer.current_epoch + 1
+        self._view.began = time.monotonic()
         self._draw()
 
     def _start_stage(self, name: str, batches: Sequence[int | float]) -> None:
@@ -162,9 +167,7 @@ class Progress(ProgressBar):
         found = trainer.callback_metrics
         names = [name for name in (*self._names, watched) if name in found]
         self._view.numbers |= {name: float(found[name]) for name in dict.fromkeys(names)}
-        best = getattr(trainer.checkpoint_callback, "best_model_score", None)
-        if best is not None:
-            self._view.numbers["best"] = float(best)
+        self._view.numbers |= _best(trainer, self._view.numbers.get(watched or ""))
 
     def _is_due(self) -> bool:
         return time.monotonic() - self._drawn > PAUSE
@@ -197,6 +200,16 @@ def _all_batches(trainer: Trainer, batches: int | None) -> int | None:
     if trainer.max_steps > 0:
         limits.append(trainer.max_steps * trainer.accumulate_grad_batches)
     return min(limits, default=None)
+
+
+def _best(trainer: Trainer, latest: float | None) -> dict[str, float]:
+    """The best value so far; the checkpoint callback, which also knows of resumed epochs, sees it last."""
+    keeper = trainer.checkpoint_callback
+    before = getattr(keeper, "best_model_score", None)
+    if latest is None or before is None:
+        return {}
+    better = max if getattr(keeper, "mode", "max") == "max" else min
+    return {"best": better(latest, float(before))}
 
 
 def _loss(outputs: Any) -> dict[str, float]:

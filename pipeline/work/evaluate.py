@@ -50,7 +50,7 @@ def run(
     with console.status("reading the data"):
         datamodule = data_of(trained, batch_size=batch_size, num_workers=num_workers, data_dir=data_dir)
         datamodule.prepare_data()
-        datamodule.setup("test")
+        datamodule.setup()
     measures = _measure(_trainer(trained, folder=folder, accelerator=accelerator), trained, datamodule, split)
     path = Path(output) if output else folder / "metrics.json"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -70,6 +70,6 @@ def _trainer(trained: Trained, *, folder: Path, accelerator: str) -> Trainer:
 
 def _measure(trainer: Trainer, trained: Trained, datamodule: Any, split: str) -> dict[str, float]:
     """Measures under the split's own name, whichever loop of Lightning computes them."""
-    loader = datamodule.evaluation_dataloader(split)
-    results = trainer.test(trained.task, dataloaders=loader, verbose=False)
+    datamodule.measured_split = split
+    results = trainer.test(trained.task, datamodule=datamodule, verbose=False)
     return {f"{split}/{key.partition('/')[2]}": float(value) for key, value in results[0].items()}

@@ -48,7 +48,7 @@ def load_trained(*, root: Path, run: str, checkpoint: str | None, task: str | No
         path = Path(checkpoint).expanduser()
         folder = path.resolve().parent
     else:
-        found = find_run(root=root, name=run, task=task)
+        found = find_run(root=root, name=run, task=task, trained=True)
         path, folder = checkpoints.kept(found), found.folder
     content = checkpoints.read(path)
     config = content["pipeline"]["config"]

@@ -19,6 +19,7 @@ from pipeline import build
 from pipeline.compose import CONF, Composed
 from pipeline.console import console
 from pipeline.errors import Mistake
+from pipeline.panels import shown_number
 
 _PAPER = re.compile(r"https?://[^\s)>\]]+")
 # What a network is listed with where its configuration leaves it to the data.
@@ -142,20 +143,25 @@ def _paper(builder: Any) -> str:
 
 
 def _table(entries: list[Entry]) -> Table:
-    table = Table(title="models: make train model=NAME", title_justify="left")
-    for name in ("model", "task"):
-        table.add_column(name)
-    for name in ("parameters", "multiply-adds", "classes", "input"):
-        table.add_column(name, justify="right")
-    for name in ("source", "paper"):
-        table.add_column(name, overflow="fold")
-    for entry in entries:
-        adds = "" if entry.multiply_adds is None else f"{entry.multiply_adds:,}"
-        shape = "x".join(map(str, entry.input))
-        table.add_row(
-            entry.model, entry.task, f"{entry.parameters:,}", adds, str(entry.classes), shape, entry.source, entry.paper
-        )
+    table = Table(box=None, padding=(0, 2, 0, 0), title="make train model=NAME", title_justify="left")
+    table.add_column("model", no_wrap=True)
+    for name in ("parameters", "mult-adds", "input"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("source", no_wrap=True)
+    table.add_column("paper", overflow="fold")
+    for task in sorted({entry.task for entry in entries}):
+        table.add_row(f"[bold]{task}[/bold]")
+        for entry in entries:
+            if entry.task == task:
+                table.add_row(*_cells(entry))
     return table
+
+
+def _cells(entry: Entry) -> list[str]:
+    adds = "" if entry.multiply_adds is None else shown_number(entry.multiply_adds)
+    shape = "x".join(map(str, entry.input))
+    paper = entry.paper.removeprefix("https://")
+    return [f"  {entry.model}", f"{entry.parameters:,}", adds, shape, entry.source, paper]
 
 
 def _list_library(source: str, *, pattern: str, format: str) -> int:

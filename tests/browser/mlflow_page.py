@@ -1,7 +1,7 @@
-"""Looks at a run's MLflow page with headless Chromium; a check for people, outside the default tests.
+r"""Looks at a run's MLflow page with headless Chromium; a check for people, outside the default tests.
 
     make ui &                                        # or: python -m pipeline.ui port=5000
-    python tests/browser/mlflow_page.py <run id> --address http://127.0.0.1:5000 --output pictures \\
+    python tests/browser/mlflow_page.py <run id> --address http://127.0.0.1:5000 --output pictures \
         --parameter optimizer.lr --metric val/top1 --figure figures/confusion_matrix.png
 
 Needs `chromium` and nothing else: it is spoken to over a pipe. Saves one picture of each page and ends
@@ -24,9 +24,17 @@ from pathlib import Path
 from typing import Any
 
 FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --remote-debugging-pipe --window-size=1500,1100"
-).split()
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--remote-debugging-pipe",
+    "--window-size=1500,1100",
+)
 
 PATIENCE = 40.0
 """Seconds in which a page must show what is looked for."""
@@ -88,7 +96,9 @@ def chromium() -> Iterator[Browser]:
     """A browser with an empty profile, ended with the block."""
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if program is None:
-        raise FileNotFoundError("no chromium on this machine; install it, for example: apt-get install chromium")
+        raise FileNotFoundError(
+            "no chromium on this machine; install it, for example: apt-get install chromium"
+        )
     read_commands, write_commands = os.pipe()
     read_answers, write_answers = os.pipe()
     # Chromium reads commands from descriptor 3 and answers on 4.
@@ -116,7 +126,8 @@ def experiment_of(address: str, run_id: str) -> str:
 
 def look(arguments: argparse.Namespace) -> list[str]:
     """Visit the three pages; returns what is missing."""
-    run = f"{arguments.address}/#/experiments/{experiment_of(arguments.address, arguments.run_id)}/runs/{arguments.run_id}"
+    experiment = experiment_of(arguments.address, arguments.run_id)
+    run = f"{arguments.address}/#/experiments/{experiment}/runs/{arguments.run_id}"
     scroll = f"""(() => {{ const hit = [...document.querySelectorAll('*')].filter(
         e => !e.children.length && e.textContent.includes({json.dumps(arguments.parameter)}))[0];
         if (hit) hit.scrollIntoView({{block: 'center'}}); return !!hit; }})()"""
@@ -131,9 +142,12 @@ def look(arguments: argparse.Namespace) -> list[str]:
     }
     missing = []
     with chromium() as browser:
+        browser.call("Page.navigate", url=arguments.address)
+        browser.wait("document.body.innerText.length > 100")
+        browser.value("localStorage.setItem('mlflow.assistant.panelOpen_v1', 'false')")  # it covers a third
         for name, (path, scripts) in pages.items():
-            browser.call("Page.navigate", url=run + path)
-            browser.call("Page.reload")  # the pages differ after the # only, which loads nothing
+            browser.call("Page.navigate", url="about:blank")  # pages that differ after the # load nothing
+            browser.call("Page.navigate", url=f"{run}{path}?workflowType=machine_learning")
             missing += [f"{name}: never true: {script}" for script in scripts if not browser.wait(script)]
             time.sleep(1.5)
             browser.save(arguments.output / f"{name}.png")
@@ -142,7 +156,9 @@ def look(arguments: argparse.Namespace) -> list[str]:
 
 def main() -> int:
     """Command line; 0 where everything is there."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("run_id")
     parser.add_argument("--address", default="http://127.0.0.1:5000")
     parser.add_argument("--output", type=Path, default=Path("pictures"))

@@ -25,7 +25,8 @@ def test_an_epoch_has_every_item_once_in_another_order() -> None:
     sampler.set_epoch(1)
     second = [draw.position for draw in sampler]
     assert sorted(first) == sorted(second) == list(range(100))
-    assert first != second and first != list(range(100))
+    assert first != second
+    assert first != list(range(100))
 
 
 @pytest.mark.parametrize("kind", ["epoch", "balanced"])
@@ -46,7 +47,8 @@ def test_resuming_yields_the_rest_and_then_whole_epochs(kind: str) -> None:
     assert len(resumed) == 100
     resumed.set_epoch(4)
     whole.set_epoch(4)
-    assert list(resumed) == list(whole) and len(list(resumed)) == 100
+    assert list(resumed) == list(whole)
+    assert len(list(resumed)) == 100
 
 
 def test_resuming_a_finished_epoch_yields_nothing() -> None:
@@ -118,5 +120,7 @@ def test_every_process_gets_as_many_evaluation_batches(size: int, world: int) ->
 
 
 def test_draws_have_seeds_of_their_own() -> None:
-    draws = [Draw(position, epoch, repeat) for position in range(9) for epoch in range(9) for repeat in range(9)]
+    draws = [
+        Draw(position, epoch, repeat) for position in range(9) for epoch in range(9) for repeat in range(9)
+    ]
     assert len({draw.seed(seed) for draw in draws for seed in (0, 1)}) == 2 * 9**3

@@ -14,7 +14,7 @@ def test_a_cut_is_disjoint_complete_and_keeps_the_shares() -> None:
     assert sorted(np.concatenate(parts).tolist()) == list(range(203))
     for part, share in zip(parts, (0.7, 0.2, 0.1), strict=True):
         for label in range(4):
-            wanted = share * np.sum(LABELS == label)
+            wanted = share * np.sum(label == LABELS)
             assert abs(np.sum(LABELS[part] == label) - wanted) < 1.5
 
 
@@ -45,8 +45,13 @@ def test_folds_have_equal_sizes_and_shares(seed: int | None) -> None:
     folds = stratified_folds(LABELS, num_folds=5, seed=seed)
     assert sorted(np.bincount(folds).tolist()) == [40, 40, 41, 41, 41]
     for label in range(4):
-        counts = np.bincount(folds[LABELS == label], minlength=5)
+        counts = np.bincount(folds[label == LABELS], minlength=5)
         assert counts.max() - counts.min() <= 1
+
+
+def test_small_classes_fill_the_folds_evenly() -> None:
+    folds = stratified_folds(np.repeat(np.arange(5), 3), num_folds=5, seed=None)
+    assert np.bincount(folds).tolist() == [3, 3, 3, 3, 3]
 
 
 def test_folds_without_a_seed_are_contiguous_as_in_scikit_learn() -> None:

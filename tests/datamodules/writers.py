@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from torchvision import datasets
@@ -39,7 +40,10 @@ def build(data: str, *, transforms: str = "none", seed: int = 0, **changes: Any)
         assert key in list(config.data), f"conf/data/{data}.yaml has no {key}"
         config.data[key] = value
     plain: Any = OmegaConf.to_container(config, resolve=True)
-    module = instantiate(plain["data"], _convert_="all")
+    try:
+        module = instantiate(plain["data"], _convert_="all")
+    except InstantiationException as error:
+        raise error.__cause__ or error from None
     assert isinstance(module, ClassificationDataModule)
     return module
 
@@ -87,14 +91,18 @@ def write_mnist(data_dir: Path, *, name: str = "MNIST", train: int = 40, test: i
         labels = (np.arange(count) % 10).astype(np.uint8)
         images = struct.pack(">IIII", 0x803, count, 28, 28) + pixels.tobytes()
         (folder / f"{part}-images-idx3-ubyte").write_bytes(images)
-        (folder / f"{part}-labels-idx1-ubyte").write_bytes(struct.pack(">II", 0x801, count) + labels.tobytes())
+        (folder / f"{part}-labels-idx1-ubyte").write_bytes(
+            struct.pack(">II", 0x801, count) + labels.tobytes()
+        )
     return data_dir
 
 
 def write_cifar(data_dir: Path, patch: pytest.MonkeyPatch, *, classes: int = 10, size: int = 20) -> Path:
     """The pickles of CIFAR-10 or -100; torchvision is told their checksums."""
     kind = datasets.CIFAR10 if classes == 10 else datasets.CIFAR100
-    labels_key, names_key = ("labels", "label_names") if classes == 10 else ("fine_labels", "fine_label_names")
+    labels_key, names_key = (
+        ("labels", "label_names") if classes == 10 else ("fine_labels", "fine_label_names")
+    )
     folder = data_dir / kind.base_folder
     folder.mkdir(parents=True)
     for attribute in ("train_list", "test_list"):

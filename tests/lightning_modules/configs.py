@@ -16,8 +16,8 @@ def names(group: str) -> list[str]:
     return found
 
 
-def build(group: str, name: str, **values: Any) -> Any:
+def build(group: str, file: str, /, **values: Any) -> Any:
     """Build one file by itself, with the values that it leaves to the run."""
-    node = yaml.safe_load((CONF / group / f"{name}.yaml").read_text(encoding="utf-8"))
+    node = yaml.safe_load((CONF / group / f"{file}.yaml").read_text(encoding="utf-8"))
     known = {key: value for key, value in values.items() if key in node}
     return instantiate({**node, **known}, _convert_="all")

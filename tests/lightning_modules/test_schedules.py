@@ -20,7 +20,10 @@ HORIZON = Horizon(steps_per_epoch=STEPS, total_steps=TOTAL, monitor="val/top1", 
 
 def make_optimizer() -> SGD:
     body, head = nn.Linear(2, 2), nn.Linear(2, 2)
-    groups = [{"params": body.parameters()}, {"params": head.parameters(), "lr": HEAD_LR}]
+    groups: list[dict[str, Any]] = [
+        {"params": body.parameters()},
+        {"params": head.parameters(), "lr": HEAD_LR},
+    ]
     return SGD(groups, lr=LR, momentum=0.9)
 
 
@@ -29,7 +32,7 @@ def advance(optimizer: Optimizer, built: schedules.Schedulers, step: int, measur
     optimizer.step()
     for config in built:
         if config["interval"] == "step":
-            config["scheduler"].step()  # type: ignore[call-arg]
+            config["scheduler"].step()
         elif (step + 1) % STEPS == 0:
             config["scheduler"].step(measure)  # type: ignore[arg-type]
 
@@ -92,17 +95,18 @@ def test_cosine_starts_after_the_warmup_and_keeps_its_floor_in_every_group(warmu
 @pytest.mark.parametrize(("warmup", "peak"), [(None, 0.3 * TOTAL - 1), (2.0, 2 * STEPS - 1)])
 def test_one_cycle(warmup: float | None, peak: float) -> None:
     def share(k: int) -> float:
-        low, high, progress = (0.05, 1.0, k / peak) if k <= peak else (0.001, 1.0, (TOTAL - 1 - k) / (TOTAL - 1 - peak))
+        low, high, progress = (
+            (0.05, 1.0, k / peak) if k <= peak else (0.001, 1.0, (TOTAL - 1 - k) / (TOTAL - 1 - peak))
+        )
         return low + (high - low) * 0.5 * (1 - math.cos(math.pi * progress))
 
     check(rates(schedules.one_cycle, warmup_epochs=warmup, start_factor=0.05, final_factor=0.001), share)
 
 
 def test_plateau_divides_after_patience_and_not_for_the_warmup() -> None:
-    found = rates(schedules.plateau, factor=0.5, patience=1, warmup_epochs=1.0)
-    # The measure never moves: epoch 0 is the best and warm-up, 1 and 2 are too many.
-    expected = [rise(step, STEPS) * (1.0 if step < 3 * STEPS else 0.5 if step < 5 * STEPS else 0.25) for step in range(TOTAL)]
-    check(found, lambda k: expected[k])
+    found = rates(schedules.plateau, factor=0.5, patience=1, warmup_epochs=2.0)
+    # The measure never moves. Epochs 0 and 1 are the warm-up; 2 and 3 are one more than is waited for.
+    check(found, lambda k: rise(k, 2 * STEPS) * (1.0 if k < 4 * STEPS else 0.5))
 
 
 def test_plateau_watches_what_the_task_is_judged_by() -> None:
@@ -120,7 +124,7 @@ def test_plateau_watches_what_the_task_is_judged_by() -> None:
 @pytest.mark.parametrize("warmup", [0.0, 1.5])
 @pytest.mark.parametrize("stop", [7, 15, 31])
 def test_a_resumed_schedule_goes_on_exactly(name: str, warmup: float, stop: int) -> None:
-    builder = build("scheduler", name, warmup_epochs=warmup)
+    builder = build("scheduler", name, warmup_epochs=warmup, every_epochs=1.0, milestones=[1, 3])
     whole = rates(builder)
     optimizer = make_optimizer()
     built = builder(optimizer, HORIZON)
@@ -159,7 +163,9 @@ def test_a_warmup_longer_than_the_training_is_cut_and_said(caplog: pytest.LogCap
 @pytest.mark.parametrize("name", ["cosine", "one_cycle"])
 def test_a_training_without_end_needs_another_schedule(name: str) -> None:
     endless = Horizon(steps_per_epoch=STEPS, total_steps=None, monitor="val/top1", mode="max")
-    with pytest.raises(ValueError, match=rf"scheduler={name} must know when training ends.*scheduler=constant"):
+    with pytest.raises(
+        ValueError, match=rf"scheduler={name} must know when training ends.*scheduler=constant"
+    ):
         getattr(schedules, name)(make_optimizer(), endless)
 
 

@@ -6,7 +6,6 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -61,7 +60,8 @@ MODULES = {
         from .kinds import Mode
 
         class Shape:
-            def __init__(self, *, colour: str = "red", size: int | float = 1, tags: list[str] | None = None): ...
+            def __init__(self, *, colour: str = "red", size: int | float = 1, tags: list[str] | None = None):
+                pass
         class Circle(Shape):
             def __init__(self, radius: float, **kwargs: Any):
                 super().__init__(size=3, **kwargs)
@@ -102,17 +102,18 @@ MODULES = {
 }
 
 
-@pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A package on the path that nobody imports."""
-    folder = tmp_path / "shapebox"
-    folder.mkdir()
+    root = tmp_path_factory.mktemp("packages")
+    (root / "shapebox").mkdir()
     for name, text in MODULES.items():
-        (folder / f"{name}.py").write_text(textwrap.dedent(text), encoding="utf-8")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    _forget()
-    yield "shapebox"
-    assert "shapebox" not in sys.modules, "reading a signature imported the package"
+        (root / "shapebox" / f"{name}.py").write_text(textwrap.dedent(text), encoding="utf-8")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.syspath_prepend(str(root))
+        _forget()
+        yield "shapebox"
+        assert "shapebox" not in sys.modules, "reading a signature imported the package"
     _forget()
 
 
@@ -188,7 +189,8 @@ def test_finds_through_reexports_and_bases(package: str, name: str, expected: li
 
 def test_details_of_parameters(package: str) -> None:
     unit = find_signature(f"{package}.area").parameters["unit"]
-    assert (unit.required, unit.default, unit.annotation_text, unit.keyword_only) == (
+    seen = (unit.required, unit.default, unit.annotation_text, unit.keyword_only)
+    assert seen == (
         False,
         None,
         "Optional[str]",

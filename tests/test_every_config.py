@@ -1,0 +1,96 @@
+"""Every file of conf/ is composed, built and fitted for one batch, and whatever it needs is found by itself."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipeline.compose import CONF, Composed, compose_plain, problems_of, settings_of
+from pipeline.work import train
+from tests.datamodules.writers import write_data
+
+# Groups whose files cannot be fitted here, and where they are looked at instead.
+ELSEWHERE = {
+    "hydra": "composed with every other file",
+    "task": "each of its models is fitted",
+    "local": "one machine's own",
+}
+NEEDS_A_GPU = ("gpu",)
+SMALL = ("data.batch_size=4", "trainer.accelerator=cpu", "trainer.fast_dev_run=true", "callbacks=none")
+
+
+def groups() -> list[str]:
+    found = sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name not in ELSEWHERE)
+    assert found, f"no group in {CONF}; is the path still right?"
+    return found
+
+
+def files() -> list[tuple[str, str]]:
+    """Every group with each of its files."""
+    found = {group: sorted(path.stem for path in (CONF / group).glob("*.yaml")) for group in groups()}
+    empty = [group for group, names in found.items() if not names]
+    assert not empty, f"no file in conf/{empty[0]}; is the path still right?"
+    return [(group, name) for group, names in found.items() for name in names]
+
+
+def task_of(group: str, name: str) -> str:
+    """The task that a model or a data set belongs to."""
+    target = yaml.safe_load((CONF / group / f"{name}.yaml").read_text(encoding="utf-8")).get("_target_", "")
+    parts = target.split(".")
+    return {"model": parts[2:3], "data": parts[1:2]}.get(group, ["classification"])[0]
+
+
+def words_for(group: str, name: str, folder: Path, patch: pytest.MonkeyPatch) -> list[str]:
+    words = [f"task={task_of(group, name)}", *SMALL, f"{group}={name}", "data.num_workers=0"]
+    if group == "data":
+        given = write_data(name, folder, patch)
+        words += ["data.image_size=32", "model=resnet8"] + [f"data.{key}={value}" for key, value in given.items()]
+    if group in ("callbacks", "logger", "debug", "experiment"):
+        words.remove("callbacks=none")
+    if group in ("logger", "callbacks", "debug"):
+        # A whole short run, not fast_dev_run, which does without loggers and checkpoints.
+        words = [word for word in words if "fast_dev_run" not in word]
+        words += ["trainer.max_epochs=1", "trainer.limit_train_batches=1", "trainer.limit_val_batches=1"]
+        words += ["trainer.limit_test_batches=2", "trainer.overfit_batches=0.0"]
+    return words if group == "logger" else [*words, "logger=none"]
+
+
+def composed(words: list[str], root: Path) -> Composed:
+    config = compose_plain(verb="train", overrides=words)
+    problems = problems_of(verb="train", config=config)
+    assert not problems, problems
+    settings = settings_of(verb="train", config=config)
+    return Composed(
+        verb="train", config=config, settings=settings, overrides=words, root=root, show_traceback=True
+    )
+
+
+@pytest.mark.parametrize(("group", "name"), files(), ids=lambda value: value)
+def test_fits_one_batch(group: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    words = words_for(group, name, tmp_path / "data", monkeypatch)
+    whole = composed(words, tmp_path)
+    if name in NEEDS_A_GPU:
+        assert whole.config["trainer"]["accelerator"] == "cpu"  # the word above wins; else it is as in the file
+        assert compose_plain(verb="train", overrides=[f"{group}={name}"])["trainer"]["accelerator"] == name
+    assert train.run(composed=whole, **whole.settings) == 0
+    assert list(tmp_path.glob("outputs/*/*/*/metrics.json"))
+
+
+def test_every_argument_of_the_trainer_can_be_overridden() -> None:
+    import inspect
+
+    from pytorch_lightning import Trainer
+
+    # Logger and callbacks have groups of their own.
+    expected = set(inspect.signature(Trainer).parameters) - {"logger", "callbacks"}
+    listed: dict[str, Any] = yaml.safe_load((CONF / "trainer" / "auto.yaml").read_text(encoding="utf-8"))
+    assert set(listed) - {"_target_"} == expected
+
+
+@pytest.mark.parametrize("verb", sorted(path.stem for path in CONF.glob("*.yaml")))
+def test_every_verb_composes(verb: str) -> None:
+    words = ["input=somewhere"] if verb == "predict" else []
+    config = compose_plain(verb=verb, overrides=words)
+    assert problems_of(verb=verb, config=config) == []
