@@ -1,6 +1,7 @@
 """What every task shares: optimiser, schedule, preprocessing, and names of measures."""
 
 import math
+import sys
 from collections.abc import Callable, Collection
 from typing import Literal, TypedDict
 
@@ -108,6 +109,7 @@ class TaskModule(LightningModule):
         steps_per_epoch = trainer.num_training_batches / trainer.accumulate_grad_batches
         return Horizon(
             steps_per_epoch=max(1, math.ceil(steps_per_epoch)),
+            batches_per_epoch=max(1, int(min(trainer.num_training_batches, sys.maxsize))),
             total_steps=None if math.isinf(total_steps) else max(1, int(total_steps)),
             monitor=self.monitor,
             mode=self.mode,

@@ -37,12 +37,14 @@ class Horizon:
 
     Attributes:
         steps_per_epoch: Optimiser steps in an epoch, at least 1.
+        batches_per_epoch: Batches in an epoch; more than steps where gradients are accumulated.
         total_steps: Optimiser steps of the whole training; None if only a clock ends it.
         monitor: Name of the logged measure that ``plateau`` watches.
         mode: Whether a larger or a smaller measure is better.
     """
 
     steps_per_epoch: int
+    batches_per_epoch: int
     total_steps: int | None
     monitor: str
     mode: Literal["max", "min"]
@@ -227,10 +229,15 @@ def plateau(
     warmup_steps = _warmup_steps(warmup_epochs, horizon)
     reduce = ReduceLROnPlateau(optimizer, horizon.mode, factor=factor, patience=patience, min_lr=min_lr)
     reduce.cooldown_counter = math.ceil(warmup_steps / horizon.steps_per_epoch)
+    # At the last batch of an epoch, not at its end: Lightning leaves out the latter in the first epoch after a
+    # run was resumed, and a checkpoint of the epoch's end would not know of it.
     watch = LRSchedulerConfigType(
-        scheduler=reduce, interval="epoch", monitor=horizon.monitor, reduce_on_plateau=True
+        scheduler=reduce,
+        interval="step",
+        frequency=horizon.batches_per_epoch,
+        monitor=horizon.monitor,
+        reduce_on_plateau=True,
     )
-    # Lightning sorts several schedulers of one optimiser by their interval; they do not disturb each other.
     return [*_every_step(_rise(optimizer, warmup_steps)), watch] if warmup_steps else [watch]
 
 

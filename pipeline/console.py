@@ -3,7 +3,6 @@
 import logging
 
 from rich.console import Console
-from rich.logging import RichHandler
 
 console = Console(highlight=False)
 """Standard output. Not a terminal (a file, a pipe, CI): plain text at 80 columns, no escape codes."""
@@ -12,8 +11,18 @@ error_console = Console(stderr=True, highlight=False)
 """Standard error, for what must not end up in a file that standard output was sent to."""
 
 
+class ConsoleHandler(logging.Handler):
+    """Prints log lines above a live progress bar instead of through it, one line for each."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one record."""
+        style = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "bold red"}.get(record.levelname, "dim")
+        line = f"{record.levelname.lower()}: {self.format(record)}"
+        console.print(line, style=style, soft_wrap=True, markup=False)
+
+
 def log_handler(*, level: int = logging.INFO) -> logging.Handler:
-    """A handler that prints log lines above a live progress bar instead of through it."""
-    handler = RichHandler(console=console, show_path=False, show_time=False, markup=False)
+    """A handler for the lines of this level and above."""
+    handler = ConsoleHandler()
     handler.setLevel(level)
     return handler

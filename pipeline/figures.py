@@ -151,9 +151,8 @@ def calibration_bins(
     Returns:
         Three arrays (bins,); NaN means where a bin is empty.
     """
-    place = np.clip(
-        np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1
-    )  # (low, high], as in the paper
+    # A bin is (low, high], as in the paper.
+    place = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
     counts = np.bincount(place, minlength=bins)
     with np.errstate(invalid="ignore"):
         means = np.bincount(place, confidence, bins) / counts

@@ -74,19 +74,32 @@ def opened(composed: Composed, *, config: dict[str, Any]) -> Iterator[Session]:
 
 def _open(composed: Composed, *, config: dict[str, Any]) -> Session:
     resume = composed.settings["resume"]
-    folder = find_run(root=composed.root, name=resume).folder if resume else None
-    logger = _logger(composed, config=config, resume=resume, folder=folder)
-    run_id = resume or (logger.run_id if isinstance(logger, MlflowTracker) else uuid4().hex)
-    if folder is None:
-        choices = config["choices"]
-        folder = record.new_folder(
-            outputs=outputs(composed.root), task=choices["task"], model=choices["model"], run_id=run_id
+    if resume:
+        folder = find_run(root=composed.root, name=resume).folder
+        logger = _logger(composed, config=config, run_id=resume, folder=folder)
+        return Session(folder=folder, run_id=resume, logger=logger, resumed=True)
+    if "run_id" not in config["logger"]:
+        run_id = uuid4().hex
+        folder = _new_folder(composed, config=config, run_id=run_id)
+        return Session(
+            folder=folder, run_id=run_id, logger=_logger(composed, config=config, folder=folder), resumed=False
         )
-    return Session(folder=folder, run_id=run_id, logger=logger, resumed=bool(resume))
+    # MLflow chooses the id, after which the folder is named.
+    logger = _logger(composed, config=config)
+    assert isinstance(logger, MlflowTracker)
+    folder = _new_folder(composed, config=config, run_id=logger.run_id)
+    return Session(folder=folder, run_id=logger.run_id, logger=logger, resumed=False)
+
+
+def _new_folder(composed: Composed, *, config: dict[str, Any], run_id: str) -> Path:
+    choices = config["choices"]
+    return record.new_folder(
+        outputs=outputs(composed.root), task=choices["task"], model=choices["model"], run_id=run_id
+    )
 
 
 def _logger(
-    composed: Composed, *, config: dict[str, Any], resume: str | None, folder: Path | None
+    composed: Composed, *, config: dict[str, Any], run_id: str | None = None, folder: Path | None = None
 ) -> Logger | None:
     choices = config["choices"]
     return build.logger(
@@ -95,7 +108,7 @@ def _logger(
         uri=tracking_uri(composed.root),
         artifact_location=artifact_location(composed.root),
         tags={**environment_facts(), **{key: str(value) for key, value in choices.items()}},
-        run_id=resume,
+        run_id=run_id,
         save_dir=str(folder) if folder else None,
     )
 

@@ -16,7 +16,7 @@ from pipeline.tracking_lock import claim, release
 from pipeline.tracking_pending import send_pending
 from pipeline.tracking_queue import PENDING_FILE, Entry, Outbox
 from pipeline.tracking_server import ServerRun
-from pipeline.tracking_store import artifact_location, prepare_store, runs_page, tracking_uri
+from pipeline.tracking_store import artifact_location, prepare_library, prepare_store, runs_page, tracking_uri
 from pipeline.tracking_system import SystemSampler
 from pipeline.tracking_values import config_entries, flatten, input_entry, metric_entries, now
 
@@ -59,6 +59,7 @@ class MlflowTracker(Logger):
         system_interval: float | None = 10.0,
     ) -> None:
         super().__init__()
+        prepare_library()
         identity = Identity(
             run_id=run_id or "",
             server=public_address(uri),

@@ -186,11 +186,12 @@ class ServerRun:
         return self._known is None
 
     def _report_outage(self, problem: Exception) -> None:
+        """One line for each outage, however many attempts it takes."""
         if self._answers:
             log.warning(
-                "MLflow at %s cannot be told (%s); training goes on, metrics wait on disk and are sent later",
+                "MLflow at %s %s; training goes on, metrics wait on disk and are sent later",
                 public_address(self._uri),
-                self._reason(problem),
+                "does not answer" if _is_silence(problem) else f"cannot be told ({self._reason(problem)})",
             )
         self._answers = False
 
@@ -203,3 +204,9 @@ class ServerRun:
         """First line of a message, without a password in it."""
         text = str(problem).replace(self._uri, public_address(self._uri)) or type(problem).__name__
         return text.splitlines()[0][:160]
+
+
+def _is_silence(problem: Exception) -> bool:
+    """Whether no connection came about: MLflow wraps all of these in one exception."""
+    text = str(problem)
+    return "API request to" in text and ("failed with exception" in text or "timeout exception" in text)

@@ -4,6 +4,7 @@ Imports nothing heavy, so that `make ui` can answer before MLflow is loaded.
 """
 
 import fcntl
+import importlib
 import logging
 import os
 import sqlite3
@@ -75,6 +76,8 @@ def prepare_library() -> None:
     # One warning of ours stands for urllib3's line per attempt and for MLflow's news of a new database.
     for name in ("urllib3.connectionpool", "mlflow.store.db.utils", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    # Whole, and in the thread that asks first: two threads that import it at once fail.
+    importlib.import_module("mlflow.tracking")
 
 
 def _absolute(uri: str, root: Path) -> str:

@@ -42,7 +42,8 @@ def task_of(group: str, name: str) -> str:
 
 
 def words_for(group: str, name: str, folder: Path, patch: pytest.MonkeyPatch) -> list[str]:
-    words = [f"task={task_of(group, name)}", *SMALL, f"{group}={name}", "data.num_workers=0"]
+    # Quoted, because the name of conf/debug/true.yaml is a word of YAML's own.
+    words = [f"task={task_of(group, name)}", *SMALL, f'{group}="{name}"', "data.num_workers=0"]
     if group == "data":
         given = write_data(name, folder, patch)
         words += ["data.image_size=32", "model=resnet8"] + [f"data.{key}={value}" for key, value in given.items()]

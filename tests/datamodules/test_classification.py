@@ -17,7 +17,7 @@ from tests.datamodules.writers import (
     cut_short,
     names,
     picture,
-    write_cifar,
+    write_data,
     write_folders,
     write_image,
     write_mnist,
@@ -29,24 +29,7 @@ def written(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> dict[str, Any]:
     """Arguments with which the data of one name is found, after writing a little of it."""
-    folders = {"image_folder": {"train": 4, "val": 2, "test": 2}, "imagenet": {"train": 4, "val": 2}}
-    match request.param:
-        case "digits":
-            return {}
-        case "mnist" | "fashion_mnist" as name:
-            write_mnist(tmp_path, name="MNIST" if name == "mnist" else "FashionMNIST")
-        case "cifar10" | "cifar100" as name:
-            write_cifar(tmp_path, monkeypatch, classes=int(name[5:]))
-        case "image_folder" | "imagenet" as name:
-            write_folders(tmp_path, splits=folders[name])
-        case "csv":
-            write_folders(tmp_path, splits={"": 20})
-            lines = [f"{path.relative_to(tmp_path)},{path.parent.name}" for path in tmp_path.rglob("*.jpg")]
-            (tmp_path / "pets.csv").write_text("\n".join(["path,label", *lines]))
-            return {"manifest": str(tmp_path / "pets.csv")}
-        case name:
-            pytest.fail(f"conf/data/{name}.yaml is new: write a little of its data here")
-    return {"data_dir": str(tmp_path)} | ({"num_classes": 2} if request.param == "imagenet" else {})
+    return write_data(request.param, tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize(("data", "written"), [(name, name) for name in names("data")], indirect=["written"])

@@ -123,3 +123,34 @@ def _pickle(path: Path, value: dict[str, Any]) -> str:
     content = pickle.dumps(value)
     path.write_bytes(content)
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def write_data(name: str, folder: Path, patch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Write a little of the data that conf/data/<name>.yaml names, in its true format.
+
+    Args:
+        name: Name of the file.
+        folder: Where to write it.
+        patch: Tells torchvision the checksums of what was written.
+
+    Returns:
+        The arguments of the data module with which it is found.
+    """
+    splits = {"image_folder": {"train": 4, "val": 2, "test": 2}, "imagenet": {"train": 4, "val": 2}}
+    match name:
+        case "digits":
+            return {}
+        case "mnist" | "fashion_mnist":
+            write_mnist(folder, name="MNIST" if name == "mnist" else "FashionMNIST")
+        case "cifar10" | "cifar100":
+            write_cifar(folder, patch, classes=int(name[5:]))
+        case "image_folder" | "imagenet":
+            write_folders(folder, splits=splits[name])
+        case "csv":
+            write_folders(folder, splits={"": 20})
+            lines = [f"{path.relative_to(folder)},{path.parent.name}" for path in sorted(folder.rglob("*.jpg"))]
+            (folder / "pets.csv").write_text("\n".join(["path,label", *lines]))
+            return {"manifest": str(folder / "pets.csv")}
+        case _:
+            pytest.fail(f"conf/data/{name}.yaml is new: write a little of its data here")
+    return {"data_dir": str(folder)} | ({"num_classes": 2} if name == "imagenet" else {})

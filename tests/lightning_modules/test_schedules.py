@@ -15,7 +15,7 @@ from lightning_modules.schedules import Horizon
 from tests.lightning_modules.configs import build, names
 
 LR, HEAD_LR, STEPS, TOTAL = 0.1, 0.4, 10, 60
-HORIZON = Horizon(steps_per_epoch=STEPS, total_steps=TOTAL, monitor="val/top1", mode="max")
+HORIZON = Horizon(steps_per_epoch=STEPS, batches_per_epoch=STEPS, total_steps=TOTAL, monitor="val/top1", mode="max")
 
 
 def make_optimizer() -> SGD:
@@ -31,10 +31,11 @@ def advance(optimizer: Optimizer, built: schedules.Schedulers, step: int, measur
     """One optimiser step, and what Lightning does after it."""
     optimizer.step()
     for config in built:
-        if config["interval"] == "step":
+        if config.get("reduce_on_plateau"):
+            if (step + 1) % config["frequency"] == 0:
+                config["scheduler"].step(measure)  # type: ignore[arg-type]
+        else:
             config["scheduler"].step()
-        elif (step + 1) % STEPS == 0:
-            config["scheduler"].step(measure)  # type: ignore[arg-type]
 
 
 def rates(schedule: Callable[..., Any], *, horizon: Horizon = HORIZON, **options: Any) -> list[list[float]]:
@@ -147,7 +148,7 @@ def test_a_resumed_schedule_goes_on_exactly(name: str, warmup: float, stop: int)
 
 @pytest.mark.parametrize("name", names("scheduler"))
 def test_every_schedule_survives_a_training_of_one_step(name: str) -> None:
-    horizon = Horizon(steps_per_epoch=1, total_steps=1, monitor="val/top1", mode="max")
+    horizon = Horizon(steps_per_epoch=1, batches_per_epoch=1, total_steps=1, monitor="val/top1", mode="max")
     optimizer = make_optimizer()
     built = build("scheduler", name)(optimizer, horizon)
     assert 0 < optimizer.param_groups[0]["lr"] <= LR
@@ -162,7 +163,7 @@ def test_a_warmup_longer_than_the_training_is_cut_and_said(caplog: pytest.LogCap
 
 @pytest.mark.parametrize("name", ["cosine", "one_cycle"])
 def test_a_training_without_end_needs_another_schedule(name: str) -> None:
-    endless = Horizon(steps_per_epoch=STEPS, total_steps=None, monitor="val/top1", mode="max")
+    endless = Horizon(steps_per_epoch=STEPS, batches_per_epoch=STEPS, total_steps=None, monitor="val/top1", mode="max")
     with pytest.raises(
         ValueError, match=rf"scheduler={name} must know when training ends.*scheduler=constant"
     ):

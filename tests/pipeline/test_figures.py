@@ -121,11 +121,23 @@ def test_calibration_error_agrees_with_a_slow_loop_and_torchmetrics() -> None:
     assert error == pytest.approx(float(other), abs=1e-5)
 
 
+def test_calibration_bins_hold_their_upper_border() -> None:
+    confidence = np.array([0.0, 0.25, 0.26, 0.5, 1.0])
+    means, shares, counts = figures.calibration_bins(confidence, np.array([1, 0, 1, 1, 1], dtype=bool), 4)
+    assert counts.tolist() == [2, 2, 0, 1]
+    assert means[[0, 1, 3]].tolist() == [0.125, 0.38, 1.0]
+    assert shares[[0, 1, 3]].tolist() == [0.5, 1.0, 1.0]
+    assert np.isnan(means[2])
+    assert np.isnan(shares[2])
+
+
 def test_extremes_are_highest_loss_and_most_confident_right() -> None:
-    judged = judge(*batch())
+    probabilities, labels, index = batch()
+    probabilities[17] = torch.eye(CLASSES)[CLASSES - 1]  # quite sure, and wrong
+    judged = judge(probabilities, labels, index)
     worst, best = extremes(judged, 5)
-    loss = -np.log(judged.truth_probability)
-    assert loss[worst].tolist() == sorted(loss, reverse=True)[:5]
+    assert worst[0] == 17
+    assert judged.truth_probability[worst].tolist() == sorted(judged.truth_probability)[:5]
     right = judged.confidence[judged.prediction == judged.label]
     assert judged.confidence[best].tolist() == sorted(right, reverse=True)[:5]
     assert (judged.prediction[best] == judged.label[best]).all()

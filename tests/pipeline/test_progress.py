@@ -93,6 +93,25 @@ def frames(file: io.StringIO) -> list[str]:
     return [shown for frame in drawn if (shown := re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", frame).strip())]
 
 
+def screen(file: io.StringIO) -> list[str]:
+    """What a terminal shows in the end, after everything that was drawn and taken away."""
+    lines, row, column = [""], 0, 0
+    for part in re.findall(r"\x1b\[[0-9;?]*[a-zA-Z]|[\r\n]|[^\x1b\r\n]+", file.getvalue()):
+        if part == "\n":
+            row, column = row + 1, 0
+            lines += [""] * (row + 1 - len(lines))
+        elif part == "\r":
+            column = 0
+        elif part.endswith("A"):
+            row -= int(part[2:-1])
+        elif part.endswith("K"):
+            lines[row] = ""
+        elif not part.startswith("\x1b"):
+            lines[row] = lines[row][:column] + part + lines[row][column + len(part) :]
+            column += len(part)
+    return [line for line in lines if line.strip()]
+
+
 def test_elsewhere_each_epoch_is_one_line(tmp_path: Path, plain: io.StringIO) -> None:
     keeper = ModelCheckpoint(tmp_path, monitor="val/top1", mode="max")
     trainer(tmp_path, Progress(), keeper, max_epochs=3).fit(Line(), loader(), loader())
@@ -112,7 +131,9 @@ def test_a_terminal_shows_the_whole_run_and_is_left_clean(tmp_path: Path, termin
     assert any("epoch 1/2" in frame and "batch 3/6" in frame for frame in drawn)
     assert any("epoch 2/2" in frame and "batch 6/6" in frame and "left" in frame for frame in drawn)
     assert any("train/loss" in frame and "val/top1 0.25" in frame for frame in drawn)
-    assert re.fullmatch(r"trained for \d+ s, .* batches/s with validation", drawn[-1])
+    left = screen(terminal)
+    assert len(left) == 1
+    assert re.fullmatch(r"trained for \d+ s, .* batches/s with validation", left[0])
     assert max(len(line) for frame in drawn for line in frame.splitlines()) <= 80
 
 
@@ -129,6 +150,14 @@ def test_other_stages_get_a_bar_only_if_they_take_their_time(
     slow.test(Line(pause=0.01), loader(), verbose=False)
     assert any("validation" in frame and "batch 6/6" in frame for frame in frames(terminal))
     assert any(frame.startswith("test") and "batch 6/6" in frame for frame in frames(terminal))
+
+
+def test_the_sanity_check_is_no_stage(
+    tmp_path: Path, terminal: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress_view, "UNHURRIED", -1.0)
+    trainer(tmp_path, Progress(), max_epochs=1).fit(Line(), loader(), loader())
+    assert frames(terminal)[0].startswith("epoch 1/1")
 
 
 def test_a_run_resumed_inside_an_epoch_counts_on(tmp_path: Path, terminal: io.StringIO) -> None:
@@ -155,8 +184,8 @@ def test_a_failure_takes_the_bar_away(tmp_path: Path, terminal: io.StringIO) -> 
     bar = Progress()
     with pytest.raises(RuntimeError, match="as asked"):
         trainer(tmp_path, bar, max_epochs=1).fit(Line(fail_at=3), loader(), loader())
-    assert bar._live is None
-    assert terminal.getvalue().rstrip().endswith("\x1b[?25h") or "\x1b[?25h" in terminal.getvalue()[-40:]
+    assert screen(terminal) == []
+    assert terminal.getvalue().count("\x1b[?25l") == terminal.getvalue().count("\x1b[?25h"), "cursor"
 
 
 def test_a_disabled_bar_shows_nothing(tmp_path: Path, plain: io.StringIO) -> None:
@@ -196,11 +225,11 @@ def test_history_has_a_row_for_each_epoch(tmp_path: Path, plain: io.StringIO) ->
 
 
 def test_history_has_no_measure_of_an_epoch_without_validation(tmp_path: Path, plain: io.StringIO) -> None:
-    trainer(tmp_path, History(), Progress(), max_epochs=2, check_val_every_n_epoch=2).fit(
+    trainer(tmp_path, History(), Progress(), max_epochs=3, check_val_every_n_epoch=2).fit(
         Line(), loader(), loader()
     )
     rows = read_history(tmp_path / HISTORY_FILE)
-    assert ["val/top1" in row for row in rows] == [False, True]
+    assert ["val/top1" in row for row in rows] == [False, True, False]
 
 
 def test_history_of_a_resumed_run_has_each_epoch_once(tmp_path: Path, plain: io.StringIO) -> None:
