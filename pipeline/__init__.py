@@ -1,1 +1,1 @@
-"""The life of a run: compose, validate, build, fit, evaluate, predict. The only folder that knows Hydra and MLflow."""
+"""The life of a run: compose, validate, build, fit, evaluate, predict. Hydra and MLflow stop here."""

@@ -19,7 +19,7 @@ def majority_and_nearest_neighbours(
     limit_train: int,
     limit_test: int,
 ) -> dict[str, float]:
-    """Top-1 accuracy on the test split of two classifiers that learn nothing.
+    """Top-1 accuracy on the test split of classifiers that learn nothing.
 
     Args:
         datamodule: A classification data module, set up.
@@ -28,7 +28,8 @@ def majority_and_nearest_neighbours(
         limit_test: Use at most this many images of the other splits.
 
     Returns:
-        Accuracy in [0, 1] by the baseline's name: the majority class, and k nearest neighbours (L2 on pixels).
+        Accuracy in [0, 1] by the baseline's name: the majority class, and k nearest
+        neighbours (L2 on pixels).
     """
     train = _arrays(datamodule, "train", limit_train)
     val = _arrays(datamodule, "val", limit_test)

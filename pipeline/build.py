@@ -7,6 +7,7 @@ from typing import Any
 
 from hydra.utils import instantiate
 from pytorch_lightning import Callback, LightningDataModule, LightningModule, Trainer
+from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.loggers import Logger
 from torch import nn
 
@@ -111,16 +112,20 @@ def logger(config: Config, **supplied: Any) -> Logger | None:
     node = config["logger"]
     if not node or "_target_" not in node:
         return None
-    built = _build({**node, **{key: value for key, value in supplied.items() if key in node and node[key] is None}})
+    built = _build(
+        {**node, **{key: value for key, value in supplied.items() if key in node and node[key] is None}}
+    )
     assert isinstance(built, Logger)
     return built
 
 
 def trainer(config: Config, *, folder: Path, callbacks: list[Callback], logger: Logger | None) -> Trainer:
     """Lightning's Trainer with its folder, callbacks and logger."""
-    built = _build(
-        config["trainer"], default_root_dir=str(folder), callbacks=callbacks, logger=logger or False
-    )
+    node = dict(config["trainer"])
+    if node.get("enable_checkpointing") is None:
+        # Lightning would add a callback of its own where none is wanted.
+        node["enable_checkpointing"] = any(isinstance(callback, Checkpoint) for callback in callbacks)
+    built = _build(node, default_root_dir=str(folder), callbacks=callbacks, logger=logger or False)
     assert isinstance(built, Trainer)
     return built
 

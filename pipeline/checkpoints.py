@@ -41,9 +41,13 @@ def read(path: Path) -> dict[str, Any]:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise Mistake(f"checkpoint={path} cannot be read: {reason}; is it whole, and a Lightning checkpoint?") from error
+        raise Mistake(
+            f"checkpoint={path} cannot be read: {reason}; is it whole, and a Lightning checkpoint?"
+        ) from error
     if not isinstance(checkpoint, dict) or "pipeline" not in checkpoint:
-        raise Mistake(f"checkpoint={path} was not saved by a run of this project; give one from a run's checkpoints/")
+        raise Mistake(
+            f"checkpoint={path} was not saved by a run of this project; give one from a run's checkpoints/"
+        )
     return checkpoint
 
 
@@ -70,7 +74,7 @@ def kept(run: Run) -> Path:
     folder = run.folder / "checkpoints"
     candidates = [run.folder / named] if named else []
     candidates += [*_best_so_far(folder / "last.ckpt"), folder / "last.ckpt"]
-    found = next((path for path in candidates if path.is_file()), None)
+    found: Path | None = next((path for path in candidates if path.is_file()), None)
     if found is None:
         raise Mistake(f"run={run.run_id[:8]} has no checkpoint in {folder}; it ended before its first epoch")
     return found
@@ -104,5 +108,7 @@ def load_task(checkpoint: dict[str, Any], *, path: Path) -> LightningModule:
         task.load_state_dict(checkpoint["state_dict"])
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[1].strip()
-        raise Mistake(f"checkpoint={path} does not fit model={config['choices']['model']}: {reason}") from error
+        raise Mistake(
+            f"checkpoint={path} does not fit model={config['choices']['model']}: {reason}"
+        ) from error
     return task.eval()

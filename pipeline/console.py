@@ -24,5 +24,6 @@ class ConsoleHandler(logging.Handler):
 def log_handler(*, level: int = logging.INFO) -> logging.Handler:
     """A handler for the lines of this level and above."""
     handler = ConsoleHandler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
     handler.setLevel(level)
     return handler

@@ -7,6 +7,10 @@ refused set aside or let in, so that `validate` sees everything else that is wro
 from collections.abc import Iterator
 from typing import Any
 
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
 from pipeline.compose import CONF, compose_plain, problems_of
 from pipeline.validate import Problem, nearest, report
 
@@ -25,8 +29,10 @@ def explain(*, verb: str, words: list[str], error: Exception) -> str:
     problems: list[Problem] = []
     kept = [word for word in words if not _take(problems, _problem_of_word(verb, word))]
     try:
-        problems += problems_of(verb=verb, config=compose_plain(verb=verb, overrides=[_let_in(word) for word in kept]))
-    except Exception as second:
+        problems += problems_of(
+            verb=verb, config=compose_plain(verb=verb, overrides=[_let_in(word) for word in kept])
+        )
+    except (HydraException, OmegaConfBaseException, YAMLError, OSError) as second:
         error = second if not problems else error
     return report(problems) if problems else _plain(error)
 
@@ -45,7 +51,6 @@ def _plain(error: Exception) -> str:
 def _problem_of_word(verb: str, word: str) -> Problem | None:
     """What is wrong with one override taken alone: its syntax, or the name of a group's file."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
 
     try:
         override = OverridesParser.create().parse_override(word)
@@ -72,7 +77,12 @@ def _choices(override: Any) -> list[str]:
 def _wrong_choices(group: str, names: list[str]) -> Iterator[Problem]:
     files = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
     for name in names:
-        if name not in (*files, "null", "None", "none" if group == "debug" else name if name in files else ""):
+        if name not in (
+            *files,
+            "null",
+            "None",
+            "none" if group == "debug" else name if name in files else "",
+        ):
             close = nearest(name, files)
             hint = f"did you mean '{close}'? " if close else ""
             message = f"there is no conf/{group}/{name}.yaml; {hint}choose one of {', '.join(files)}"

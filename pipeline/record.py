@@ -40,7 +40,7 @@ def write_config(folder: Path, config: dict[str, Any]) -> Path:
 
 
 def update_facts(folder: Path, **facts: Any) -> None:
-    """Write what is known of the run into `run.json`, in one step, so that a crash leaves the old or the new."""
+    """Write what is known of the run into `run.json`; a crash leaves either the old file or the new one."""
     path = folder / "run.json"
     before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"started": time.time()}
     draft = path.with_suffix(".draft")

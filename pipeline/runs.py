@@ -79,7 +79,9 @@ def find_run(
     runs = all_runs(root=root, task=task)
     if not runs:
         of_task = f" of task={task}" if task else ""
-        raise Mistake(f"{key}={name}: there is no run{of_task} in {outputs(root)} yet; `make train` makes one")
+        raise Mistake(
+            f"{key}={name}: there is no run{of_task} in {outputs(root)} yet; `make train` makes one"
+        )
     if name == "latest":
         return next((run for run in reversed(runs) if not trained or _has_checkpoint(run)), runs[-1])
     found = [run for run in runs if run.run_id.startswith(name)]

@@ -82,7 +82,10 @@ def _open(composed: Composed, *, config: dict[str, Any]) -> Session:
         run_id = uuid4().hex
         folder = _new_folder(composed, config=config, run_id=run_id)
         return Session(
-            folder=folder, run_id=run_id, logger=_logger(composed, config=config, folder=folder), resumed=False
+            folder=folder,
+            run_id=run_id,
+            logger=_logger(composed, config=config, folder=folder),
+            resumed=False,
         )
     # MLflow chooses the id, after which the folder is named.
     logger = _logger(composed, config=config)
@@ -115,7 +118,11 @@ def _logger(
 
 def _begin(session: Session, *, composed: Composed, config: dict[str, Any]) -> None:
     record.update_facts(
-        session.folder, run_id=session.run_id, status="RUNNING", overrides=composed.overrides, process=os.getpid()
+        session.folder,
+        run_id=session.run_id,
+        status="RUNNING",
+        overrides=composed.overrides,
+        process=os.getpid(),
     )
     path = record.write_config(session.folder, config)
     if session.tracker is not None:

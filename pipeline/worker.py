@@ -71,12 +71,19 @@ def _wait_for_end(pipe: int) -> None:
 def _explain(error: Exception, *, show_traceback: bool) -> int:
     """What people can put right is one message; a bug shows its traceback."""
     cause = _cause(error)
-    is_mistake = isinstance(cause, Mistake | ValueError | OSError)
+    is_mistake = isinstance(cause, Mistake | ValueError | OSError | _misconfiguration())
     if show_traceback or not is_mistake:
         traceback.print_exception(error)
     if is_mistake:
         tell(str(cause) if show_traceback else f"{cause}\n(debug=true shows where)")
     return EXIT_MISTAKE if is_mistake else EXIT_FAILURE
+
+
+def _misconfiguration() -> type[Exception]:
+    """Lightning's error for what it cannot do here: no GPU, an unknown strategy."""
+    from lightning_fabric.utilities.exceptions import MisconfigurationException
+
+    return MisconfigurationException
 
 
 def _cause(error: BaseException) -> BaseException:

@@ -1,4 +1,4 @@
-"""Every file of conf/ is composed, built and fitted for one batch, and whatever it needs is found by itself."""
+"""Every file of conf/ is composed, built and fitted for one batch; the cases are found by looking."""
 
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,9 @@ def words_for(group: str, name: str, folder: Path, patch: pytest.MonkeyPatch) ->
     words = [f"task={task_of(group, name)}", *SMALL, f'{group}="{name}"', "data.num_workers=0"]
     if group == "data":
         given = write_data(name, folder, patch)
-        words += ["data.image_size=32", "model=resnet8"] + [f"data.{key}={value}" for key, value in given.items()]
+        words += ["data.image_size=32", "model=resnet8"] + [
+            f"data.{key}={value}" for key, value in given.items()
+        ]
     if group in ("callbacks", "logger", "debug", "experiment"):
         words.remove("callbacks=none")
     if group in ("logger", "callbacks", "debug"):
@@ -73,7 +75,9 @@ def test_fits_one_batch(group: str, name: str, tmp_path: Path, monkeypatch: pyte
     words = words_for(group, name, tmp_path / "data", monkeypatch)
     whole = composed(words, tmp_path)
     if name in NEEDS_A_GPU:
-        assert whole.config["trainer"]["accelerator"] == "cpu"  # the word above wins; else it is as in the file
+        assert (
+            whole.config["trainer"]["accelerator"] == "cpu"
+        )  # the word above wins; else it is as in the file
         assert compose_plain(verb="train", overrides=[f"{group}={name}"])["trainer"]["accelerator"] == name
     assert train.run(composed=whole, **whole.settings) == 0
     assert list(tmp_path.glob("outputs/*/*/*/metrics.json"))

@@ -9,7 +9,7 @@ class CheckpointRecord(Callback):
     """Add the run's id, its configuration and the data's metadata under the key `pipeline`.
 
     Args:
-        record: Plain dicts, lists, strings and numbers only: `torch.load(weights_only=True)` reads nothing else.
+        record: Plain dicts, lists, strings and numbers; `torch.load(weights_only=True)` reads nothing else.
     """
 
     def __init__(self, *, record: dict[str, Any]) -> None:

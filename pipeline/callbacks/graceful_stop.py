@@ -9,7 +9,7 @@ from pipeline.stopping import STOP
 
 
 class GracefulStop(Callback):
-    """End at the first batch after which the run can go on exactly; comes after `KeepLast`, which saves it."""
+    """End at the first batch after which the run can go on exactly; `KeepLast` has saved it by then."""
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int

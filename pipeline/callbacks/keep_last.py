@@ -13,8 +13,8 @@ class KeepLast(Checkpoint):
     """Keep a checkpoint from which training goes on exactly where it was.
 
     ModelCheckpoint's own `last.ckpt` is only renewed together with a better one. This one must stand after
-    ModelCheckpoint in the configuration: as another of Lightning's Checkpoint callbacks it then runs after it,
-    and what is saved knows of the best checkpoint of the same epoch.
+    ModelCheckpoint in the configuration: as another of Lightning's Checkpoint callbacks it then runs after
+    it, and what is saved knows of the best checkpoint of the same epoch.
 
     Args:
         every_n_steps: Also save after every n training batches inside an epoch; None: only at its end.

@@ -6,7 +6,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 
 class LearningRate(Callback):
-    """Log `learning_rate/<group>` of each parameter group at every step, and the largest as `learning_rate`."""
+    """Log the largest rate of each step as `learning_rate`, and `learning_rate/<group>` where they differ."""
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int

@@ -48,7 +48,7 @@ def run(
     folder = trained.folder / "evaluations" / f"{split}_{datetime.now():%Y-%m-%d_%H-%M-%S}"
     folder.mkdir(parents=True, exist_ok=True)
     with console.status("reading the data"):
-        datamodule = data_of(trained, batch_size=batch_size, num_workers=num_workers, data_dir=data_dir)
+        datamodule: Any = data_of(trained, batch_size=batch_size, num_workers=num_workers, data_dir=data_dir)
         datamodule.prepare_data()
         datamodule.setup()
     measures = _measure(_trainer(trained, folder=folder, accelerator=accelerator), trained, datamodule, split)
@@ -63,7 +63,12 @@ def _trainer(trained: Trained, *, folder: Path, accelerator: str) -> Trainer:
     watching = {name: trained.config["callbacks"].get(name) for name in ("progress", "figures")}
     config = {
         "callbacks": watching,
-        "trainer": {**trained.config["trainer"], "accelerator": accelerator, "devices": 1, "fast_dev_run": False},
+        "trainer": {
+            **trained.config["trainer"],
+            "accelerator": accelerator,
+            "devices": 1,
+            "fast_dev_run": False,
+        },
     }
     return build.trainer(config, folder=folder, callbacks=build.callbacks(config, folder=folder), logger=None)
 

@@ -63,7 +63,9 @@ def _check(config: dict[str, Any], *, path: Path, task: str | None) -> None:
         raise Mistake(f"checkpoint={path} is of task={of_task}, not of task={task}; leave task= out")
     problems = problems_of(verb="train", config=config)
     if problems:
-        raise Mistake(f"checkpoint={path} holds a configuration that this version cannot use:\n{report(problems)}")
+        raise Mistake(
+            f"checkpoint={path} holds a configuration that this version cannot use:\n{report(problems)}"
+        )
 
 
 def data_of(trained: Trained, **changes: Any) -> LightningDataModule:

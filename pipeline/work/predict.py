@@ -86,7 +86,9 @@ def find_images(pattern: str) -> list[Path]:
     images = sorted(file for file in found if file.suffix.lower() in _ENDINGS)
     if not images:
         endings = " ".join(sorted(_ENDINGS))
-        raise Mistake(f"input={pattern}: no images here; give a file, a folder or a glob in quotes ({endings})")
+        raise Mistake(
+            f"input={pattern}: no images here; give a file, a folder or a glob in quotes ({endings})"
+        )
     return images
 
 
@@ -103,7 +105,9 @@ def _device(accelerator: str) -> torch.device:
     if wants_gpu and torch.cuda.is_available():
         return torch.device("cuda")
     if accelerator in ("gpu", "cuda"):
-        raise Mistake(f"accelerator={accelerator}: this machine has no CUDA device; use accelerator=cpu or auto")
+        raise Mistake(
+            f"accelerator={accelerator}: this machine has no CUDA device; use accelerator=cpu or auto"
+        )
     return torch.device("cpu")
 
 
@@ -139,7 +143,9 @@ def _write_table(rows: list[Row], path: Path) -> None:
 def _tell(
     trained: Trained, *, files: list[Path], rows: list[Row], broken: dict[Path, str], table: Path
 ) -> None:
-    console.print(f"{len(files) - len(broken)} of {len(files)} images predicted with run {trained.run_id[:8]}")
+    console.print(
+        f"{len(files) - len(broken)} of {len(files)} images predicted with run {trained.run_id[:8]}"
+    )
     console.print(f"table     {table}\npictures  {table.with_suffix('')}/", soft_wrap=True)
     for path, error in broken.items():
         console.print(f"[red]could not be read[/red] {path}: {error}", soft_wrap=True)

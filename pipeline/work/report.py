@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pytorch_lightning import LightningDataModule, LightningModule, Trainer
+from pytorch_lightning import Trainer
 from rich.table import Table
 
 from pipeline.console import console
@@ -22,14 +22,14 @@ def show_first_panel(
     *,
     config: Mapping[str, Any],
     trainer: Trainer,
-    task: LightningModule,
-    datamodule: LightningDataModule,
+    task: Any,
+    datamodule: Any,
 ) -> None:
     """Say what will run, before it does."""
     choices, optimizer = config["choices"], config["optimizer"]
-    summary: dict[str, Any] = datamodule.summary()  # type: ignore[attr-defined]
-    network: dict[str, Any] = task.facts()  # type: ignore[attr-defined,operator]
-    metadata: Mapping[str, Any] = datamodule.metadata  # type: ignore[attr-defined]
+    summary: dict[str, Any] = datamodule.summary()
+    network: dict[str, Any] = task.facts()
+    metadata: Mapping[str, Any] = datamodule.metadata
     facts = RunFacts(
         task=choices["task"],
         model=choices["model"],

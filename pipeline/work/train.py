@@ -95,7 +95,7 @@ def _fit(
 
 
 def _kept_weights(trainer: Trainer, *, session: Session) -> Path | None:
-    """The best checkpoint by the monitored measure; None where nothing was saved (one batch, callbacks=none)."""
+    """The best checkpoint by the watched measure; None where nothing was saved (callbacks=none)."""
     callback = trainer.checkpoint_callback
     path = Path(getattr(callback, "best_model_path", "") or "")
     if not path.is_file():
@@ -108,11 +108,11 @@ def _measure(
     trainer: Trainer, *, task: LightningModule, datamodule: LightningDataModule, kept: Path | None
 ) -> dict[str, float]:
     """Measures on validation and test with the kept weights; training's last ones beside them."""
-    measures = {key: float(value) for key, value in trainer.callback_metrics.items() if key.startswith("train/")}
+    measures = {
+        key: float(value) for key, value in trainer.callback_metrics.items() if key.startswith("train/")
+    }
     for evaluate in (trainer.validate, trainer.test):
-        results = evaluate(
-            task, datamodule=datamodule, ckpt_path=kept, weights_only=True, verbose=False
-        )
+        results = evaluate(task, datamodule=datamodule, ckpt_path=kept, weights_only=True, verbose=False)
         measures.update({key: float(value) for result in results for key, value in result.items()})
     return measures
 

@@ -148,7 +148,9 @@ def write_data(name: str, folder: Path, patch: pytest.MonkeyPatch) -> dict[str, 
             write_folders(folder, splits=splits[name])
         case "csv":
             write_folders(folder, splits={"": 20})
-            lines = [f"{path.relative_to(folder)},{path.parent.name}" for path in sorted(folder.rglob("*.jpg"))]
+            lines = [
+                f"{path.relative_to(folder)},{path.parent.name}" for path in sorted(folder.rglob("*.jpg"))
+            ]
             (folder / "pets.csv").write_text("\n".join(["path,label", *lines]))
             return {"manifest": str(folder / "pets.csv")}
         case _:

@@ -15,7 +15,9 @@ from lightning_modules.schedules import Horizon
 from tests.lightning_modules.configs import build, names
 
 LR, HEAD_LR, STEPS, TOTAL = 0.1, 0.4, 10, 60
-HORIZON = Horizon(steps_per_epoch=STEPS, batches_per_epoch=STEPS, total_steps=TOTAL, monitor="val/top1", mode="max")
+HORIZON = Horizon(
+    steps_per_epoch=STEPS, batches_per_epoch=STEPS, total_steps=TOTAL, monitor="val/top1", mode="max"
+)
 
 
 def make_optimizer() -> SGD:
@@ -163,7 +165,9 @@ def test_a_warmup_longer_than_the_training_is_cut_and_said(caplog: pytest.LogCap
 
 @pytest.mark.parametrize("name", ["cosine", "one_cycle"])
 def test_a_training_without_end_needs_another_schedule(name: str) -> None:
-    endless = Horizon(steps_per_epoch=STEPS, batches_per_epoch=STEPS, total_steps=None, monitor="val/top1", mode="max")
+    endless = Horizon(
+        steps_per_epoch=STEPS, batches_per_epoch=STEPS, total_steps=None, monitor="val/top1", mode="max"
+    )
     with pytest.raises(
         ValueError, match=rf"scheduler={name} must know when training ends.*scheduler=constant"
     ):

@@ -99,6 +99,11 @@ def test_tab_completion_offers_models(tmp_path: Path) -> None:
     command = Path(sys.executable).with_name("pipeline-train")
     environment = {**os.environ, "COMP_LINE": "pipeline-train model=le", "COMP_POINT": "23"}
     done = subprocess.run(
-        [command, "-sc", "query=bash"], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
+        [command, "-sc", "query=bash"],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert "model=lenet5" in done.stdout, done.stderr

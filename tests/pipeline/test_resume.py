@@ -100,7 +100,12 @@ def press_ctrl_c(process: subprocess.Popen[bytes]) -> None:
     ids=["kill -9", "kill -9 with checkpoints inside the epoch", "Ctrl-C", "kill -9 of the command"],
 )
 def test_same_weights_as_without_the_interruption(
-    how: Callable[[Any], None], words: tuple[str, ...], status: str, code: int, uninterrupted: Path, tmp_path: Path
+    how: Callable[[Any], None],
+    words: tuple[str, ...],
+    status: str,
+    code: int,
+    uninterrupted: Path,
+    tmp_path: Path,
 ) -> None:
     assert interrupt(tmp_path, *words, how=how) == code
     assert not (the_run(tmp_path) / "metrics.json").exists(), "the run was not interrupted"

@@ -36,7 +36,9 @@ def test_a_unique_beginning_is_enough(root: Path) -> None:
     assert find_run(root=root, name="bbbb3333" * 4).task == "detection"
 
 
-def test_several_none_and_an_empty_folder_are_told_apart(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_several_none_and_an_empty_folder_are_told_apart(
+    root: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     with pytest.raises(Mistake, match="beginning of 2 runs: aaaa2222 .*, aaaa1111"):
         find_run(root=root, name="aaaa")
     with pytest.raises(Mistake, match="no run has this id; the latest are bbbb3333"):
