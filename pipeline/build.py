@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.utils import instantiate
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Callback, LightningDataModule, LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.loggers import Logger
@@ -125,7 +126,11 @@ def trainer(config: Config, *, folder: Path, callbacks: list[Callback], logger: 
     if node.get("enable_checkpointing") is None:
         # Lightning would add a callback of its own where none is wanted.
         node["enable_checkpointing"] = any(isinstance(callback, Checkpoint) for callback in callbacks)
-    built = _build(node, default_root_dir=str(folder), callbacks=callbacks, logger=logger or False)
+    try:
+        built = _build(node, default_root_dir=str(folder), callbacks=callbacks, logger=logger or False)
+    except MisconfigurationException as error:
+        asked = ", ".join(f"trainer.{key}={node.get(key)}" for key in ("accelerator", "devices", "strategy"))
+        raise Mistake(f"{asked}: {error}; trainer=auto takes what this machine has") from error
     assert isinstance(built, Trainer)
     return built
 

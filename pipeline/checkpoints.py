@@ -40,9 +40,9 @@ def read(path: Path) -> dict[str, Any]:
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
         raise Mistake(
-            f"checkpoint={path} cannot be read: {reason}; is it whole, and a Lightning checkpoint?"
+            f"checkpoint={path} cannot be read: it is damaged, or no checkpoint, or holds more than plain values "
+            "and tensors; give a file from a run's checkpoints/"
         ) from error
     if not isinstance(checkpoint, dict) or "pipeline" not in checkpoint:
         raise Mistake(

@@ -92,8 +92,12 @@ def logged(folder: Path) -> Iterator[Path]:
     root.addHandler(handler)
     try:
         yield path
-    except BaseException:
-        root.exception("the run ended early")
+    except Exception as error:
+        # Only into the file: the worker says on the terminal what a person needs.
+        trace = (type(error), error, error.__traceback__)
+        handler.handle(
+            logging.LogRecord("pipeline", logging.ERROR, "", 0, "the run ended early", None, trace)
+        )
         raise
     finally:
         root.removeHandler(handler)

@@ -124,20 +124,37 @@ def experiment_of(address: str, run_id: str) -> str:
         return str(json.load(answer)["run"]["info"]["experiment_id"])
 
 
+def _shown(text: str) -> str:
+    return f"document.body.innerText.includes({json.dumps(text)})"
+
+
+def _search(field: str, text: str) -> str:
+    """Type into a search field of the page, which draws only the rows and charts that are in view."""
+    return f"""(() => {{
+        const field = document.querySelector('input[placeholder="{field}"]');
+        if (!field) return false;
+        const set = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value').set;
+        set.call(field, {json.dumps(text)});
+        field.dispatchEvent(new Event('input', {{bubbles: true}}));
+        field.scrollIntoView({{block: 'center'}});
+        return true;
+    }})()"""
+
+
 def look(arguments: argparse.Namespace) -> list[str]:
     """Visit the three pages; returns what is missing."""
     experiment = experiment_of(arguments.address, arguments.run_id)
     run = f"{arguments.address}/#/experiments/{experiment}/runs/{arguments.run_id}"
-    scroll = f"""(() => {{ const hit = [...document.querySelectorAll('*')].filter(
-        e => !e.children.length && e.textContent.includes({json.dumps(arguments.parameter)}))[0];
-        if (hit) hit.scrollIntoView({{block: 'center'}}); return !!hit; }})()"""
-    has_metric = f"document.body.innerText.includes({json.dumps(arguments.metric)})"
+    has_parameter = _shown(arguments.parameter)
+    has_metric = _shown(arguments.metric)
+    find = [_search("Search parameters", arguments.parameter), _search("Search metrics", arguments.metric)]
+    find_chart = _search("Search metric charts", arguments.metric)
     curves = "document.querySelectorAll('.js-line').length > 0"
     picture = "[...document.images].some(image => image.naturalWidth > 400)"
-    has_figure = f"document.body.innerText.includes({json.dumps(Path(arguments.figure).name)})"
+    has_figure = _shown(Path(arguments.figure).name)
     pages = {
-        "overview": ("", [scroll, has_metric]),
-        "curves": ("/model-metrics", [has_metric, curves]),
+        "overview": ("", [*find, has_parameter, has_metric]),
+        "curves": ("/model-metrics", [find_chart, has_metric, curves]),
         "figures": (f"/artifacts/{arguments.figure}", [has_figure, picture]),
     }
     missing = []
