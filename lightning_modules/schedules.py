@@ -229,8 +229,8 @@ def plateau(
     warmup_steps = _warmup_steps(warmup_epochs, horizon)
     reduce = ReduceLROnPlateau(optimizer, horizon.mode, factor=factor, patience=patience, min_lr=min_lr)
     reduce.cooldown_counter = math.ceil(warmup_steps / horizon.steps_per_epoch)
-    # At the last batch of an epoch, not at its end: Lightning leaves out the latter in the first epoch after a
-    # run was resumed, and a checkpoint of the epoch's end would not know of it.
+    # At the last batch of an epoch, not at its end: Lightning leaves out the latter in the first epoch
+    # after a run was resumed, and a checkpoint of the epoch's end would not know of it.
     watch = LRSchedulerConfigType(
         scheduler=reduce,
         interval="step",

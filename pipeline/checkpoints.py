@@ -41,8 +41,8 @@ def read(path: Path) -> dict[str, Any]:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
         raise Mistake(
-            f"checkpoint={path} cannot be read: it is damaged, or no checkpoint, or holds more than plain values "
-            "and tensors; give a file from a run's checkpoints/"
+            f"checkpoint={path} cannot be read: it is damaged, or no checkpoint, or holds more than plain "
+            "values and tensors; give a file from a run's checkpoints/"
         ) from error
     if not isinstance(checkpoint, dict) or "pipeline" not in checkpoint:
         raise Mistake(
@@ -83,8 +83,8 @@ def kept(run: Run) -> Path:
 def _best_so_far(last: Path) -> list[Path]:
     if not last.is_file():
         return []
-    states = read(last).get("callbacks", {})
-    best = [state["best_model_path"] for name, state in states.items() if name.startswith("ModelCheckpoint")]
+    states = read(last).get("callbacks", {}).values()
+    best = [state["best_model_path"] for state in states if "best_model_path" in state]
     return [last.parent / Path(path).name for path in best if path]
 
 

@@ -5,6 +5,7 @@ import importlib
 import inspect
 import json
 import re
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +14,6 @@ import torch
 import yaml
 from rich.progress import track
 from rich.table import Table
-from torch.utils.flop_counter import FlopCounterMode
 
 from pipeline import build
 from pipeline.compose import CONF, Composed
@@ -25,6 +25,8 @@ _PAPER = re.compile(r"https?://[^\s)>\]]+")
 # What a network is listed with where its configuration leaves it to the data.
 _CLASSES = 1000
 _SIDE = 224
+
+Counter = Callable[[torch.nn.Module, torch.Tensor], int | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +79,10 @@ def run(
     if source != "project":
         return _list_library(source, pattern=filter, format=format)
     files = [path for path in sorted((CONF / "model").glob("*.yaml")) if fnmatch.fnmatch(path.stem, filter)]
-    entries = [_entry(path) for path in track(files, "building", console=console, transient=True)]
+    count = build.node(composed.config["count"])
+    entries = [
+        _entry(path, count=count) for path in track(files, "building", console=console, transient=True)
+    ]
     shown = [entry for entry in entries if task in (None, entry.task)]
     if not shown:
         raise Mistake(f"no model matches task={task} filter={filter}; `make models` lists all")
@@ -88,7 +93,7 @@ def run(
     return 0
 
 
-def _entry(path: Path) -> Entry:
+def _entry(path: Path, *, count: Counter) -> Entry:
     node = yaml.safe_load(path.read_text(encoding="utf-8"))
     builder = _imported(node["_target_"])
     listed = _as_published(node, builder)
@@ -100,7 +105,7 @@ def _entry(path: Path) -> Entry:
         model=path.stem,
         task=node["_target_"].split(".")[2],
         parameters=sum(parameter.numel() for parameter in network.parameters()),
-        multiply_adds=_multiply_adds(network, shape),
+        multiply_adds=count(network.eval(), torch.empty(1, *shape, device="meta")),
         classes=listed.get("num_classes", _CLASSES),
         input=shape,
         source=_library(network),
@@ -122,14 +127,6 @@ def _as_published(node: dict[str, Any], builder: Any) -> dict[str, Any]:
 def _imported(target: str) -> Any:
     module, _, name = target.rpartition(".")
     return getattr(importlib.import_module(module), name)
-
-
-def _multiply_adds(network: torch.nn.Module, shape: list[int]) -> int | None:
-    network.eval()
-    counter = FlopCounterMode(display=False)
-    with counter, torch.no_grad():
-        network(torch.empty(1, *shape, device="meta"))
-    return counter.get_total_flops() // 2
 
 
 def _library(network: torch.nn.Module) -> str:

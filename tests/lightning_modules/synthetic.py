@@ -51,7 +51,7 @@ def task(**options: Any) -> ClassificationTask:
 
 
 def batch(size: int, *, seed: int = 0) -> ClassificationBatch:
-    """Random images with classes 0, 1, 2, 0, 1, …"""
+    """Random images with the classes 0, 1, 2, 0, 1 and so on."""
     generator = torch.Generator().manual_seed(seed)
     return ClassificationBatch(
         image=torch.randint(256, (size, 3, 16, 16), dtype=torch.uint8, generator=generator),

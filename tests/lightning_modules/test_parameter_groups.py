@@ -44,7 +44,7 @@ def test_in_every_model_biases_and_norms_are_not_decayed(name: str) -> None:
         model = build("model", name, num_classes=10, in_channels=3, image_size=32)
     found = members(model, parameter_groups(model, head=head_parameter_names(model)))
     free = found["body_no_decay"] | found["head_no_decay"]
-    modules = {name: module for name, module in model.named_modules()}
+    modules = dict(model.named_modules())
     for parameter, value in model.named_parameters():
         owner = modules[parameter.rpartition(".")[0]]
         is_bias_or_norm = parameter.endswith("bias") or isinstance(owner, NORMS)
