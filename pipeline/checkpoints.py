@@ -35,6 +35,16 @@ def read(path: Path) -> dict[str, Any]:
     Raises:
         Mistake: The file is missing, damaged, or not of this project.
     """
+    checkpoint = read_plain(path)
+    if "pipeline" not in checkpoint:
+        raise Mistake(
+            f"checkpoint={path} was not saved by a run of this project; give one from a run's checkpoints/"
+        )
+    return checkpoint
+
+
+def read_plain(path: Path) -> dict[str, Any]:
+    """Read any Lightning checkpoint; see `read`."""
     if not path.is_file():
         raise Mistake(f"checkpoint={path}: there is no such file")
     try:
@@ -44,10 +54,8 @@ def read(path: Path) -> dict[str, Any]:
             f"checkpoint={path} cannot be read: it is damaged, or no checkpoint, or holds more than plain "
             "values and tensors; give a file from a run's checkpoints/"
         ) from error
-    if not isinstance(checkpoint, dict) or "pipeline" not in checkpoint:
-        raise Mistake(
-            f"checkpoint={path} was not saved by a run of this project; give one from a run's checkpoints/"
-        )
+    if not isinstance(checkpoint, dict):
+        raise Mistake(f"checkpoint={path} holds no dictionary; give a file from a run's checkpoints/")
     return checkpoint
 
 

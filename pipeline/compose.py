@@ -1,6 +1,7 @@
 """The way into every verb: Hydra composes, `validate` judges, and only then something heavy starts."""
 
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Mapping
@@ -58,7 +59,7 @@ def run_verb(*, verb: str, start: Callable[[Composed], int]) -> int:
         The exit code: 2 where the configuration cannot be used, else what `start` returned.
     """
     show_traceback = "debug=true" in sys.argv
-    _prepare_process()
+    _prepare_process(verb)
     codes: list[int] = []
 
     def task_function(config: Any) -> None:
@@ -85,12 +86,15 @@ def _show(mistake: Mistake, *, show_traceback: bool) -> None:
     tell(str(mistake))
 
 
-def _prepare_process() -> None:
+def _prepare_process(verb: str) -> None:
     # With full errors Hydra raises instead of printing and exiting with 1, so that we can say it better.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     os.environ["PIPELINE_ROOT"] = str(project_root())
     # `debug` is a group, and Hydra refuses a boolean as the name of a group's file.
     sys.argv[1:] = ['debug="true"' if word == "debug=true" else word for word in sys.argv[1:]]
+    if "task" not in groups_of(verb):
+        # And it takes every key that is also a folder of conf/ for the choice of a file.
+        sys.argv[1:] = [re.sub("^task=", "task_name=", word) for word in sys.argv[1:]]
 
 
 def _hydra_main(*, verb: str, task_function: Callable[[Any], None]) -> None:

@@ -9,8 +9,8 @@ from torch import Tensor
 class KeepBest(ModelCheckpoint):
     """Keep the best checkpoints by a measure; the later of equals.
 
-    On a small validation split accuracy moves in steps of one image, and many epochs tie. The first of them is
-    a lucky one early on; the last was trained longest, at the smallest learning rate.
+    On a small validation split accuracy moves in steps of one image, and many epochs tie. The first of them
+    is a lucky one early on; the last was trained longest, at the smallest learning rate.
     """
 
     def check_monitor_top_k(self, trainer: Trainer, current: Tensor | None = None) -> bool:

@@ -19,7 +19,7 @@ def run(
     composed: Composed,
     run: str = "latest",
     checkpoint: str | None = None,
-    task: str | None = None,
+    task_name: str | None = None,
     split: Literal["train", "val", "test"] = "test",
     batch_size: int | None = None,
     num_workers: int | None = None,
@@ -33,7 +33,7 @@ def run(
         composed: The whole configuration.
         run: `latest`, a run id, or the beginning of one.
         checkpoint: A checkpoint file instead of a run.
-        task: The latest run of this task.
+        task_name: The latest run of this task; typed as `task=`.
         split: Split to measure on, without augmentation.
         batch_size: As trained where None.
         num_workers: As trained where None.
@@ -44,7 +44,7 @@ def run(
     Returns:
         The exit code, 0.
     """
-    trained = load_trained(root=composed.root, run=run, checkpoint=checkpoint, task=task)
+    trained = load_trained(root=composed.root, run=run, checkpoint=checkpoint, task=task_name)
     folder = trained.folder / "evaluations" / f"{split}_{datetime.now():%Y-%m-%d_%H-%M-%S}"
     folder.mkdir(parents=True, exist_ok=True)
     with console.status("reading the data"):

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from pipeline import build
 from pipeline.compose import CONF, Composed
-from pipeline.console import console
+from pipeline.console import console, error_console
 from pipeline.errors import Mistake
 from pipeline.panels import shown_number
 
@@ -59,7 +59,7 @@ class Entry:
 def run(
     *,
     composed: Composed,
-    task: str | None = None,
+    task_name: str | None = None,
     format: Literal["table", "json"] = "table",
     filter: str = "*",
     source: Literal["project", "torchvision", "timm"] = "project",
@@ -68,7 +68,7 @@ def run(
 
     Args:
         composed: The whole configuration.
-        task: Models of this task only.
+        task_name: Models of this task only; typed as `task=`.
         format: A table for people, JSON for programs.
         filter: Names that match this pattern.
         source: The project's own files, or the names that a library offers.
@@ -81,11 +81,11 @@ def run(
     files = [path for path in sorted((CONF / "model").glob("*.yaml")) if fnmatch.fnmatch(path.stem, filter)]
     count = build.node(composed.config["count"])
     entries = [
-        _entry(path, count=count) for path in track(files, "building", console=console, transient=True)
+        _entry(path, count=count) for path in track(files, "building", console=error_console, transient=True)
     ]
-    shown = [entry for entry in entries if task in (None, entry.task)]
+    shown = [entry for entry in entries if task_name in (None, entry.task)]
     if not shown:
-        raise Mistake(f"no model matches task={task} filter={filter}; `make models` lists all")
+        raise Mistake(f"no model matches task={task_name} filter={filter}; `make models` lists all")
     if format == "json":
         print(json.dumps([asdict(entry) for entry in shown], indent=1))
     else:

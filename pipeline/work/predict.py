@@ -29,7 +29,7 @@ def run(
     input: str,
     run: str = "latest",
     checkpoint: str | None = None,
-    task: str | None = None,
+    task_name: str | None = None,
     output: str | None = None,
     pictures: int = 100,
     batch_size: int = 64,
@@ -43,7 +43,7 @@ def run(
         input: A file, a folder (searched to the bottom) or a glob.
         run: `latest`, a run id, or the beginning of one.
         checkpoint: A checkpoint file instead of a run.
-        task: The latest run of this task.
+        task_name: The latest run of this task; typed as `task=`.
         output: Table ending in .csv, .json or .parquet; None: the run's predictions/ folder.
         pictures: How many annotated pictures to write.
         batch_size: Images at a time.
@@ -54,7 +54,7 @@ def run(
         0, or 1 where a file could not be read.
     """
     files = find_images(input)
-    trained = load_trained(root=composed.root, run=run, checkpoint=checkpoint, task=task)
+    trained = load_trained(root=composed.root, run=run, checkpoint=checkpoint, task=task_name)
     table = _table_path(output, folder=trained.folder)
     loader = _loader(trained, files=files, batch_size=batch_size, num_workers=num_workers)
     rows: list[Row] = []
