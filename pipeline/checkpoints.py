@@ -49,7 +49,7 @@ def read_plain(path: Path) -> dict[str, Any]:
         raise Mistake(f"checkpoint={path}: there is no such file")
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
         raise Mistake(
             f"checkpoint={path} cannot be read: it is damaged, or no checkpoint, or holds more than plain "
             "values and tensors; give a file from a run's checkpoints/"
