@@ -4,8 +4,11 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+PATIENCE = 20.0
 
 
 @dataclass(frozen=True)
@@ -52,3 +55,12 @@ def run_verb(verb: str, *words: str, root: Path, cwd: Path | None = None) -> Ans
         check=False,
     )
     return Answer(done.returncode, done.stdout, done.stderr, time.monotonic() - started)
+
+
+def eventually(condition: Callable[[], bool]) -> bool:
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.02)
+    return False

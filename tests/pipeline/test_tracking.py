@@ -5,24 +5,20 @@ import logging
 import multiprocessing
 import os
 import signal
-import sqlite3
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from lightning_utilities.core.rank_zero import rank_zero_only
 
-from pipeline.environment import environment_facts
 from pipeline.tracking import MlflowTracker, prepare_store, send_pending, tracking_uri
-from pipeline.tracking_identity import IDENTITY_FILE, Identity, public_address
+from pipeline.tracking_identity import IDENTITY_FILE, Identity
 from pipeline.tracking_queue import PENDING_FILE, Entry
 from pipeline.tracking_server import ServerRun
-from pipeline.tracking_values import flatten
+from tests.commands import eventually
 
 PATIENCE = 20.0
 
@@ -63,55 +59,6 @@ def points(tracker: MlflowTracker, run_id: str, name: str) -> list[tuple[int, fl
     """Step and value of every point of a metric, as the server has them."""
     history = tracker.experiment.get_metric_history(run_id, name)
     return sorted((point.step, point.value) for point in history)
-
-
-def eventually(condition: Callable[[], bool]) -> bool:
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
-
-
-def test_address_is_absolute_and_the_environment_wins(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert tracking_uri(tmp_path) == f"sqlite:///{tmp_path}/mlflow.db"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
-    assert tracking_uri(tmp_path) == "http://127.0.0.1:5000"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///here.db")
-    assert tracking_uri(tmp_path) == f"sqlite:///{tmp_path}/here.db"
-
-
-@pytest.mark.parametrize("folder", ["./mlruns", "file:///tmp/mlruns"])
-def test_a_folder_as_address_is_refused(folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", folder)
-    with pytest.raises(ValueError, match=r"MLFLOW_TRACKING_URI=.*mlruns is a folder.*set it to http"):
-        tracking_uri(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("uri", "shown"),
-    [
-        ("http://name:secret@host:5000/path", "http://host:5000/path"),
-        ("sqlite:////a/b.db", "sqlite:////a/b.db"),
-    ],
-)
-def test_address_is_shown_without_password(uri: str, shown: str) -> None:
-    assert public_address(uri) == shown
-
-
-def test_configuration_becomes_dotted_parameters() -> None:
-    config = {"a": {"b": 1, "c": None, "d": {}}, "e": [1, {"f": True}], "g": "text", "h": 0.001}
-    assert dict(flatten(config)) == {
-        "a.b": "1",
-        "a.c": "null",
-        "a.d": "{}",
-        "e": '[1, {"f": true}]',
-        "g": "text",
-        "h": "0.001",
-    }
 
 
 def test_a_run_arrives_whole(root: Path) -> None:
@@ -356,54 +303,3 @@ def test_a_run_may_begin_and_end_without_its_server(
     again.log_metrics({"a": 2.0}, step=1)
     again.finish("KILLED")
     assert client.get_run(run.info.run_id).info.status == "KILLED", "the same run, not a third one"
-
-
-def test_facts_name_versions_and_machine_but_no_person() -> None:
-    facts = environment_facts()
-    assert facts["version.python"].startswith("3.")
-    assert facts["host"]
-    assert facts["device"]
-    assert str(Path.home()) not in json.dumps(facts)
-    assert all(isinstance(value, str) for value in facts.values())
-
-
-def test_facts_name_commit_and_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.environment.__file__", str(tmp_path / "environment.py"))
-    assert "git.commit" not in environment_facts(), "outside a repository"
-    (tmp_path / "environment.py").write_text("one")
-    author = ["-c", "user.name=a", "-c", "user.email=a@b"]
-    for command in (["init", "-q"], ["add", "."], [*author, "commit", "-q", "-m", "one"]):
-        subprocess.run(["git", "-C", str(tmp_path), *command], check=True)
-    assert environment_facts()["git.dirty"] == "false"
-    assert len(environment_facts()["git.commit"]) == 40
-    (tmp_path / "environment.py").write_text("two")
-    assert environment_facts()["git.dirty"] == "true"
-
-
-CREATE_TOGETHER = """
-import sys, time
-from pathlib import Path
-import mlflow.tracking
-from pipeline.tracking_store import prepare_store, tracking_uri
-root = Path(sys.argv[1])
-(root / f"ready_{sys.argv[2]}").touch()
-while not (root / "go").exists():
-    time.sleep(0.001)
-prepare_store(tracking_uri(root))
-client = mlflow.tracking.MlflowClient(tracking_uri(root))
-client.create_run("0")
-"""
-
-
-@pytest.mark.slow
-def test_three_processes_may_create_the_database_at_once(tmp_path: Path) -> None:
-    commands = [[sys.executable, "-c", CREATE_TOGETHER, str(tmp_path), str(number)] for number in range(3)]
-    repository = Path(__file__).parents[2]
-    processes = [subprocess.Popen(command, cwd=repository, stderr=subprocess.PIPE) for command in commands]
-    assert eventually(lambda: len(list(tmp_path.glob("ready_*"))) == 3)
-    (tmp_path / "go").touch()
-    errors = [process.communicate(timeout=60)[1].decode() for process in processes]
-    assert [process.returncode for process in processes] == [0, 0, 0], errors
-    with sqlite3.connect(tmp_path / "mlflow.db") as connection:
-        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-        assert connection.execute("SELECT COUNT(*) FROM runs").fetchone() == (3,)
