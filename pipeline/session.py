@@ -1,5 +1,6 @@
 """One training run seen from outside: its folder, its logger, its lock, and how it ended."""
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,9 @@ from pipeline.tracking import MlflowTracker, artifact_location, send_pending, tr
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
+# Through the environment, which Lightning hands to the ranks that it starts.
+_JOINED = "PIPELINE_RUN"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
@@ -29,12 +33,14 @@ class Session:
         run_id: Its MLflow run id, or one of the same form without MLflow.
         logger: What Lightning logs to; None with `logger=none`.
         resumed: Whether an interrupted run goes on.
+        leads: Whether this process writes and speaks for the run; the other ranks only compute.
     """
 
     folder: Path
     run_id: str
     logger: Logger | None
     resumed: bool
+    leads: bool = True
 
     @property
     def tracker(self) -> MlflowTracker | None:
@@ -43,7 +49,7 @@ class Session:
 
     def keep_file(self, path: Path, folder: str = "") -> None:
         """Hand a file of the run to MLflow too."""
-        if self.tracker is not None and path.exists():
+        if self.leads and self.tracker is not None and path.exists():
             self.tracker.log_file(path, folder)
 
 
@@ -55,7 +61,12 @@ def opened(composed: Composed, *, config: dict[str, Any]) -> Iterator[Session]:
         composed: The verb's configuration; `settings["resume"]` holds the id of a run to go on with.
         config: The configuration with what only the data knew filled in.
     """
+    if follows():
+        yield _followed()
+        return
     session = _open(composed, config=config)
+    joined = {"folder": str(session.folder), "run_id": session.run_id, "resumed": session.resumed}
+    os.environ[_JOINED] = json.dumps(joined)
     status: Status = "FAILED"
     with record.locked(session.folder), record.logged(session.folder) as log_file:
         try:
@@ -70,6 +81,17 @@ def opened(composed: Composed, *, config: dict[str, Any]) -> Iterator[Session]:
             session.keep_file(log_file)
             if session.tracker is not None:
                 session.tracker.finish(status)
+
+
+def follows() -> bool:
+    """Whether Lightning started this process as a further rank of a run that is open already."""
+    return _JOINED in os.environ and os.environ.get("LOCAL_RANK", "0") != "0"
+
+
+def _followed() -> Session:
+    run = json.loads(os.environ[_JOINED])
+    folder = Path(run["folder"])
+    return Session(folder=folder, run_id=run["run_id"], logger=None, resumed=run["resumed"], leads=False)
 
 
 def _open(composed: Composed, *, config: dict[str, Any]) -> Session:

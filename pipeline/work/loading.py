@@ -9,7 +9,7 @@ from pytorch_lightning import LightningDataModule, LightningModule
 from pipeline import build, checkpoints
 from pipeline.compose import problems_of
 from pipeline.errors import Mistake
-from pipeline.runs import find_run
+from pipeline.remote_runs import find_or_fetch
 from pipeline.validate import report
 
 
@@ -48,7 +48,7 @@ def load_trained(*, root: Path, run: str, checkpoint: str | None, task: str | No
         path = Path(checkpoint).expanduser()
         folder = path.resolve().parent
     else:
-        found = find_run(root=root, name=run, task=task, trained=True)
+        found = find_or_fetch(root=root, name=run, task=task)
         path, folder = checkpoints.kept(found), found.folder
     content = checkpoints.read(path)
     config = content["pipeline"]["config"]

@@ -77,7 +77,7 @@ def show_last_panel(
         measure=f"test/{monitor.partition('/')[2]}",
         mode=config["task"]["mode"],
         measures=measures,
-        baselines=baselines,
+        baselines={name.replace("_", " "): value for name, value in baselines.items()},
         kept=_kept(session, monitor=monitor, measures=measures),
         seconds=seconds,
         folder=session.folder,

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytorch_lightning
 from pytorch_lightning import Callback, LightningDataModule, LightningModule, Trainer
+from torch import distributed
 
 from pipeline import build, checkpoints, record
 from pipeline.callbacks.checkpoint_record import CheckpointRecord
@@ -14,7 +15,7 @@ from pipeline.callbacks.step_seed import StepSeed
 from pipeline.compose import Composed
 from pipeline.console import console
 from pipeline.errors import StopRequested
-from pipeline.session import Session, opened
+from pipeline.session import Session, follows, opened
 from pipeline.stopping import STOP
 from pipeline.work.report import show_first_panel, show_last_panel, show_stopped
 
@@ -30,6 +31,7 @@ def run(*, composed: Composed, seed: int, resume: str | None = None) -> int:
     Returns:
         The exit code, 0.
     """
+    console.quiet = follows()
     pytorch_lightning.seed_everything(seed, verbose=False)
     with console.status("reading the data"):
         datamodule = _prepared_data(composed.config)
@@ -38,7 +40,15 @@ def run(*, composed: Composed, seed: int, resume: str | None = None) -> int:
     task = build.task(config, metadata)
     with opened(composed, config=config) as session:
         _train(session, config=config, datamodule=datamodule, task=task)
+    _leave_together()
     return 0
+
+
+def _leave_together() -> None:
+    """Without this, ranks that are still exchanging something abort when the first of them ends."""
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.barrier()
+        distributed.destroy_process_group()
 
 
 def _prepared_data(config: dict[str, Any]) -> LightningDataModule:
@@ -65,7 +75,8 @@ def _train(
     seconds = time.monotonic() - started
     kept = _kept_weights(trainer, session=session)
     measures = _measure(trainer, task=task, datamodule=datamodule, kept=kept)
-    _close(session, config=config, measures=measures, kept=kept, datamodule=datamodule, seconds=seconds)
+    if session.leads:
+        _close(session, config=config, measures=measures, kept=kept, datamodule=datamodule, seconds=seconds)
 
 
 def _trainer(session: Session, *, config: dict[str, Any], metadata: dict[str, Any]) -> Trainer:
@@ -100,7 +111,8 @@ def _kept_weights(trainer: Trainer, *, session: Session) -> Path | None:
     path = Path(getattr(callback, "best_model_path", "") or "")
     if not path.is_file():
         return None
-    record.update_facts(session.folder, checkpoint=str(path.relative_to(session.folder)))
+    if session.leads:
+        record.update_facts(session.folder, checkpoint=str(path.relative_to(session.folder)))
     return path
 
 

@@ -1,0 +1,65 @@
+"""Fetches a run that was trained on another machine from the MLflow server that both know."""
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline import record
+from pipeline.errors import Mistake
+from pipeline.runs import Run, find_run, outputs
+from pipeline.tracking_store import prepare_library, tracking_uri
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run as ServerRun
+    from mlflow.tracking import MlflowClient
+
+_WHOLE_ID = re.compile("[0-9a-f]{32}")
+_NEEDED = ("config.yaml", "checkpoints")
+
+
+def find_or_fetch(*, root: Path, name: str, task: str | None) -> Run:
+    """The run that a person means, from this machine or else from the MLflow server.
+
+    Args:
+        root: The project's root folder.
+        name: As for `find_run`; only a whole run id is looked for on the server.
+        task: As for `find_run`.
+
+    Raises:
+        Mistake: The run is neither here nor there.
+    """
+    try:
+        return find_run(root=root, name=name, task=task, trained=True)
+    except Mistake:
+        if not _WHOLE_ID.fullmatch(name):
+            raise
+        if not _fetch(root=root, run_id=name):
+            raise
+    return find_run(root=root, name=name, task=task, trained=True)
+
+
+def _fetch(*, root: Path, run_id: str) -> bool:
+    prepare_library()
+    from mlflow.exceptions import MlflowException
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(tracking_uri(root))
+    try:
+        run = client.get_run(run_id)
+        _download(client, run, root=root)
+    except (MlflowException, OSError):
+        return False
+    return True
+
+
+def _download(client: "MlflowClient", run: "ServerRun", *, root: Path) -> None:
+    """Lay the files out as if the run had been trained here."""
+    run_id, tags = run.info.run_id, run.data.tags
+    folder = record.new_folder(outputs=outputs(root), task=tags["task"], model=tags["model"], run_id=run_id)
+    for name in _NEEDED:
+        client.download_artifacts(run_id, name, str(folder))
+    kept = sorted((folder / "checkpoints").glob("*.ckpt"))
+    facts = {"checkpoint": str(kept[0].relative_to(folder))} if kept else {}
+    started = {"started": run.info.start_time / 1000, "run_id": run_id, "status": run.info.status}
+    (folder / "run.json").write_text(json.dumps({**started, "overrides": [], **facts}), encoding="utf-8")
