@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, NotRequired, TypedDict
 
+import cv2
 import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -214,21 +215,25 @@ class ClassificationDataModule(DataModule):
             return BalancedSampler(labels=labels, seed=self.seed)
         return EpochSampler(size=len(labels), seed=self.seed)
 
-    def raw_arrays(self, split: Split, limit: int) -> tuple[ByteArray, IntArray]:
+    def raw_arrays(self, split: Split, limit: int, side: int | None = None) -> tuple[ByteArray, IntArray]:
         """Pictures as a baseline without a network sees them.
 
         Args:
             split: Which part of the data.
             limit: Most pictures; of more, as many are taken at even distances.
+            side: Larger pictures are shrunk to so many pixels a side; None leaves them.
 
         Returns:
             uint8 (N, H, W, 3) after the recipe for evaluation, and int64 (N,) class ids.
         """
         dataset = self.dataset(split, augment=False)
         chosen = np.linspace(0, len(dataset) - 1, min(limit, len(dataset))).round().astype(np.int64)
-        items = [dataset[index] for index in chosen.tolist()]
-        pictures = np.stack([item["image"].numpy().transpose(1, 2, 0) for item in items])
-        return pictures, np.array([item["label"] for item in items], dtype=np.int64)
+        pictures, labels = [], []
+        for index in chosen.tolist():
+            item = dataset[index]
+            pictures.append(_shrunk(item["image"].numpy().transpose(1, 2, 0), side))
+            labels.append(item["label"])
+        return np.stack(pictures), np.array(labels, dtype=np.int64)
 
     def annotate(self, batch: Mapping[str, Any], position: int) -> ByteArray:
         """One item of a batch as the network sees it, enlarged, with its class above.
@@ -254,3 +259,9 @@ def _check_statistics(mean: list[float] | None, std: list[float] | None, channel
             )
     if std is not None and min(std) <= 0:
         raise ValueError(f"data.std={std} must be above 0")
+
+
+def _shrunk(picture: ByteArray, side: int | None) -> ByteArray:
+    if side is None or picture.shape[0] <= side:
+        return picture
+    return np.asarray(cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA), dtype=np.uint8)

@@ -1,7 +1,7 @@
 """Mixtures of the images of a batch, with mixed targets.
 
 One draw per batch; each image is mixed with its neighbour, so batches must be shuffled. The draws come
-from torch's global generator, whose state a checkpoint holds.
+from torch's global generator, which the run seeds anew before each step.
 """
 
 import math

@@ -15,6 +15,11 @@ from pipeline.errors import EXIT_MISTAKE, Mistake, tell
 if TYPE_CHECKING:
     from pipeline.validate import Problem
 
+_NUMBER_LIKE = re.compile(r"\d[\w.]*")
+
+# 128 and the numbers of SIGINT and SIGTERM.
+_STOPPED = (130, 143)
+
 PROJECT = Path(__file__).resolve().parents[1]
 CONF = PROJECT / "conf"
 
@@ -66,12 +71,16 @@ def run_verb(*, verb: str, start: Callable[[Composed], int]) -> int:
         # Not raised: Hydra would put lines of its own around it, and end a sweep at its first mistake.
         try:
             codes.append(start(_checked(verb=verb, composed=config, show_traceback=show_traceback)))
+            if codes[-1] in _STOPPED:
+                raise KeyboardInterrupt  # ends a sweep too, instead of only this job of it
         except Mistake as mistake:
             codes.append(EXIT_MISTAKE)
             _show(mistake, show_traceback=show_traceback)
 
     try:
         _hydra_main(verb=verb, task_function=task_function)
+    except KeyboardInterrupt:
+        return codes[-1] if codes else _STOPPED[0]
     except Exception as error:
         if not _is_refusal(error):
             raise
@@ -125,7 +134,7 @@ def _checked(*, verb: str, composed: Any, show_traceback: bool) -> Composed:
         settings=settings_of(verb=verb, config=config),
         overrides=overrides,
         root=project_root(),
-        show_traceback=show_traceback,
+        show_traceback=show_traceback or bool(config.get("show_traceback")),
     )
 
 
@@ -136,7 +145,8 @@ def _texts(*, verb: str, overrides: list[str]) -> dict[str, str]:
     parameters = find_signature(f"pipeline.work.{verb}.run").parameters
     typed = dict(override.split("=", 1) for override in overrides if "=" in override)
     is_text = {key for key in typed.keys() & parameters.keys() if "str" in parameters[key].annotation_text}
-    return {key: typed[key] for key in is_text if typed[key].replace(".", "").replace("_", "").isalnum()}
+    # Texts in quotes are Hydra's affair, and null is none.
+    return {key: typed[key] for key in is_text if _NUMBER_LIKE.fullmatch(typed[key])}
 
 
 def compose_plain(*, verb: str, overrides: list[str]) -> dict[str, Any]:

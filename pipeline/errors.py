@@ -7,8 +7,11 @@ class Mistake(ValueError):
     """Something the person at the keyboard can put right; the message says what, where and how."""
 
 
-class StopRequested(Exception):
-    """A person or a scheduler asked the run to end; everything done so far is kept."""
+class StopRequested(BaseException):
+    """A person or a scheduler asked the run to end; everything done so far is kept.
+
+    Not an Exception: it can be raised anywhere, and code that goes on after a failure must not swallow it.
+    """
 
     def __init__(self, signal_number: int) -> None:
         super().__init__(f"stopped by signal {signal_number}")

@@ -17,11 +17,11 @@ from pathlib import Path
 from types import FrameType
 
 from pipeline.compose import Composed
+from pipeline.errors import Mistake
 
 # Left from an outer run (a sweep inside a distributed job, say) they would make a new one join the old.
 _FOREIGN = ("LOCAL_RANK", "RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "NODE_RANK", "GROUP_RANK")
 _FOREIGN_PREFIXES = ("MASTER_", "PL_GLOBAL_SEED")
-_EXTERNAL_LAUNCHERS = ("TORCHELASTIC_RUN_ID", "SLURM_STEP_ID")
 
 
 def launch(composed: Composed) -> int:
@@ -36,6 +36,7 @@ def launch(composed: Composed) -> int:
     Returns:
         The worker's exit code; 128 + n where signal n ended it.
     """
+    _refuse_foreign_ranks()
     with tempfile.TemporaryDirectory(prefix="pipeline_") as folder:
         specification = Path(folder) / "specification.json"
         specification.write_text(json.dumps(asdict(composed), default=str), encoding="utf-8")
@@ -57,14 +58,25 @@ def _run_worker(command: list[str]) -> int:
         _end_group(worker.pid)
 
 
+def _refuse_foreign_ranks() -> None:
+    """Started several times over, each process would open a run of its own.
+
+    Raises:
+        Mistake: torchrun or srun started more than one process.
+    """
+    if "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("WORLD_SIZE", "1") != "1":
+        raise Mistake("torchrun starts several processes; start one, and trainer.devices=N starts the ranks")
+    if "SLURM_STEP_ID" in os.environ and os.environ.get("SLURM_STEP_NUM_TASKS", "1") != "1":
+        raise Mistake(
+            "srun starts several tasks; start one (srun -n 1), and trainer.devices=N starts the ranks"
+        )
+
+
 def _clean_environment() -> dict[str, str]:
-    environment = {key: value for key, value in os.environ.items() if key != "HYDRA_FULL_ERROR"}
-    if any(key in environment for key in _EXTERNAL_LAUNCHERS):
-        return environment
     return {
         key: value
-        for key, value in environment.items()
-        if key not in _FOREIGN and not key.startswith(_FOREIGN_PREFIXES)
+        for key, value in os.environ.items()
+        if key not in _FOREIGN and not key.startswith(_FOREIGN_PREFIXES) and key != "HYDRA_FULL_ERROR"
     }
 
 
@@ -72,9 +84,12 @@ def _clean_environment() -> dict[str, str]:
 def _signals_forwarded(worker: "subprocess.Popen[bytes]") -> Iterator[None]:
     def forward(number: int, _: FrameType | None) -> None:
         if worker.poll() is None:
-            worker.send_signal(number)
+            # A closed terminal is a wish to end like any other.
+            worker.send_signal(signal.SIGTERM if number == signal.SIGHUP else number)
 
-    kept = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
+    kept = {
+        number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
     try:
         yield
     finally:

@@ -1,5 +1,6 @@
 """Checks of one node with a ``_target_``: does it exist, and does it take these arguments?"""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -21,10 +22,37 @@ ALLOWED_PACKAGES = (
 )
 """Packages that a ``_target_`` may come from: a configuration from a stranger runs no code of its own."""
 
-# Hands a name on under another: pytorch_lightning.seed_everything is written in lightning_fabric.
-_HOMES = frozenset({*ALLOWED_PACKAGES, "lightning_fabric"})
-# Allowed packages hold functions that read, load or run whatever they are told to.
-_RUNS_CODE = ("torch.hub", "torch.load", "torch.package", "torch.utils.cpp_extension", "pipeline.forward")
+# These packages also hold functions that read, load or run whatever they are told to (torch.hub.load,
+# torch.utils.collect_env.run, ...). Only the places below hold nothing but what a run is made of.
+_CLASS = r"(\.[a-z]\w*)*\.[A-Z]\w*"
+_PLACES = re.compile(
+    "|".join(
+        (
+            rf"datamodules{_CLASS}",
+            r"lightning_modules(\.[a-z]\w*)+",
+            rf"lightning_modules{_CLASS}",
+            rf"pipeline\.(callbacks|tracking){_CLASS}",
+            r"pipeline\.baselines\.[a-z]\w*",
+            r"pipeline\.work\.[a-z]+\.run",
+            rf"torch\.(optim|nn){_CLASS}",
+            rf"torchvision\.(ops|transforms){_CLASS}",
+            rf"(albumentations|timm|torchmetrics){_CLASS}",
+            r"timm\.(optim|scheduler)(\.[a-z]\w*)+",
+            rf"pytorch_lightning\.(callbacks|loggers|plugins|profilers|strategies){_CLASS}",
+            r"pytorch_lightning\.Trainer",
+        )
+    )
+)
+_OUR_OWN = ("datamodules", "lightning_modules", "pipeline")
+# Where a name that is handed on may really be written: not in another module that the place imports.
+_HOMES: Mapping[str, tuple[str, ...]] = {
+    "torch": ("torch.optim", "torch.nn"),
+    "pytorch_lightning": ("pytorch_lightning", "lightning_fabric"),
+}
+
+_NO_PLACE = (
+    "can run code from elsewhere; name a class or builder that a run is made of, such as torch.optim.SGD"
+)
 
 RESERVED = ("_target_", "_partial_", "_args_", "_convert_", "_recursive_")
 """Keys of a node that belong to Hydra."""
@@ -50,16 +78,15 @@ def refusal(target: object) -> str:
         target: The dotted path, or whatever stands in its place.
 
     Returns:
-        The reason and the way out; empty where it may be built. It may still not exist.
+        The reason and the way out; empty where it may be built.
     """
     problem = _refused("", target)
     if problem:
         return problem.message
     try:
-        module = find_signature(str(target)).module
-    except TargetNotFoundError:
-        return ""
-    return _foreign(module) if module.partition(".")[0] not in _HOMES else ""
+        return _out_of_place(str(target), find_signature(str(target)))
+    except TargetNotFoundError as error:
+        return str(error)
 
 
 def check_node(path: str, node: Mapping[str, Any]) -> Iterator[Problem]:
@@ -84,8 +111,9 @@ def check_node(path: str, node: Mapping[str, Any]) -> Iterator[Problem]:
     except TargetNotFoundError as error:
         yield _not_found(path, target, error)
         return
-    if signature.module.partition(".")[0] not in _HOMES:
-        yield Problem(f"{path}._target_", target, _foreign(signature.module))
+    reason = _out_of_place(target, signature)
+    if reason:
+        yield Problem(f"{path}._target_", target, reason)
     elif signature.is_known:
         yield from _check_arguments(path, node, signature)
 
@@ -102,16 +130,18 @@ def _refused(path: str, target: object) -> Problem | None:
         return Problem(
             key, target, f"package {package!r} is not one that a _target_ may come from; {end}", right
         )
-    if f"{target}.".startswith(tuple(f"{prefix}." for prefix in _RUNS_CODE)):
-        return Problem(key, target, "can run code from elsewhere; choose another _target_")
     return None
 
 
-def _foreign(module: str) -> str:
-    allowed = ", ".join(ALLOWED_PACKAGES)
-    return (
-        f"is really {module!r}, which is not a package that a _target_ may come from; allowed are {allowed}"
-    )
+def _out_of_place(target: str, signature: Signature) -> str:
+    """Why a target that exists is refused; empty where it is not."""
+    package, module = target.partition(".")[0], signature.module
+    homes = _HOMES.get(package, (package,))
+    if not f"{module}.".startswith(tuple(f"{home}." for home in homes)):
+        return f"is really in {module!r}, which is not where a _target_ may come from; {_NO_PLACE}"
+    # What is not written in our own files is something that they import.
+    is_ours = signature.is_known or package not in _OUR_OWN
+    return "" if is_ours and _PLACES.fullmatch(target) else _NO_PLACE
 
 
 def _not_found(path: str, target: str, error: TargetNotFoundError) -> Problem:

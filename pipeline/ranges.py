@@ -85,7 +85,7 @@ RANGES: Mapping[str, Range] = {
     "drop_rate": _below_one("at 1 nothing passes"),
     "drop_path_rate": _below_one("at 1 nothing passes"),
     "label_smoothing": _below_one("at 1 the label says nothing any more"),
-    "mixing_alpha": _at_least(0, "it is a parameter of the Beta distribution"),
+    "mixing_alpha": _positive("it is a parameter of the Beta distribution"),
     "mixing_probability": _fraction("it is a probability"),
     "max_epochs": _at_least(-1, "-1 is without end"),
     "min_epochs": _at_least(0, "it counts epochs"),
@@ -104,6 +104,10 @@ RANGES: Mapping[str, Range] = {
     "limit_predict_batches": _at_least(0, "a float is a share, an int counts batches"),
     "overfit_batches": _at_least(0, "a float is a share, an int counts batches"),
     "patience": _at_least(0, "it counts checks without progress"),
+    "port": Range(low=1, high=65535, reason="there are no other ports"),
+    "count": _at_least(1, "it counts pictures"),
+    "pictures": _at_least(0, "it counts pictures"),
+    "epoch": _at_least(0, "epochs are counted from 0"),
     "save_top_k": _at_least(-1, "-1 keeps all, 0 none"),
 }
 # Where a float is a share, 1.5 can only be a mistake.

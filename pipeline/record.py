@@ -3,6 +3,7 @@
 import fcntl
 import json
 import logging
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,7 +52,9 @@ def update_facts(folder: Path, **facts: Any) -> None:
 def write_metrics(folder: Path, metrics: dict[str, float]) -> Path:
     """Write the flat `metrics.json`."""
     path = folder / "metrics.json"
-    path.write_text(json.dumps(metrics, indent=1, sort_keys=True), encoding="utf-8")
+    # NaN (the AUC of a single class, say) is no JSON.
+    numbers = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
+    path.write_text(json.dumps(numbers, indent=1, sort_keys=True), encoding="utf-8")
     return path
 
 

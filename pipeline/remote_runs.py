@@ -2,19 +2,23 @@
 
 import json
 import re
+import shutil
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline import record
 from pipeline.errors import Mistake
 from pipeline.runs import Run, find_run, outputs
-from pipeline.tracking_store import prepare_library, tracking_uri
+from pipeline.tracking_store import SQLITE, prepare_library, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as ServerRun
     from mlflow.tracking import MlflowClient
 
 _WHOLE_ID = re.compile("[0-9a-f]{32}")
+# Tags come from a server and become names of folders.
+_FOLDER_NAME = re.compile(r"\w[\w.-]*")
 _NEEDED = ("config.yaml", "checkpoints")
 
 
@@ -40,26 +44,33 @@ def find_or_fetch(*, root: Path, name: str, task: str | None) -> Run:
 
 
 def _fetch(*, root: Path, run_id: str) -> bool:
+    """Whether the server has the run; its files then lie where they would if it had been trained here."""
+    uri = tracking_uri(root)
+    if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).exists():
+        return False
     prepare_library()
     from mlflow.exceptions import MlflowException
     from mlflow.tracking import MlflowClient
 
-    client = MlflowClient(tracking_uri(root))
+    client = MlflowClient(uri)
     try:
         run = client.get_run(run_id)
-        _download(client, run, root=root)
+        names = [run.data.tags.get(key, "") for key in ("task", "model")]
+        if not all(_FOLDER_NAME.fullmatch(name) for name in names):
+            return False
+        with tempfile.TemporaryDirectory() as draft:
+            _download(client, run, folder=Path(draft))
+            folder = record.new_folder(outputs=outputs(root), task=names[0], model=names[1], run_id=run_id)
+            shutil.copytree(draft, folder, dirs_exist_ok=True)
     except (MlflowException, OSError):
         return False
     return True
 
 
-def _download(client: "MlflowClient", run: "ServerRun", *, root: Path) -> None:
-    """Lay the files out as if the run had been trained here."""
-    run_id, tags = run.info.run_id, run.data.tags
-    folder = record.new_folder(outputs=outputs(root), task=tags["task"], model=tags["model"], run_id=run_id)
+def _download(client: "MlflowClient", run: "ServerRun", *, folder: Path) -> None:
     for name in _NEEDED:
-        client.download_artifacts(run_id, name, str(folder))
+        client.download_artifacts(run.info.run_id, name, str(folder))
     kept = sorted((folder / "checkpoints").glob("*.ckpt"))
     facts = {"checkpoint": str(kept[0].relative_to(folder))} if kept else {}
-    started = {"started": run.info.start_time / 1000, "run_id": run_id, "status": run.info.status}
+    started = {"started": run.info.start_time / 1000, "run_id": run.info.run_id, "status": run.info.status}
     (folder / "run.json").write_text(json.dumps({**started, "overrides": [], **facts}), encoding="utf-8")

@@ -3,12 +3,14 @@
 from dataclasses import replace
 from typing import Any
 
-from pipeline.compose import CONF, Composed, problems_of
+from pipeline.compose import Composed, problems_of
 from pipeline.errors import Mistake
-from pipeline.runs import Run, find_run
+from pipeline.runs import find_run
 from pipeline.validate import report
 
 _NAMES_THE_RUN = ("resume", "task", "debug")
+# How long it goes on and where, not what it is: everything else would be another run.
+_MAY_CHANGE = ("trainer.", "callbacks.", "logger.", "data.num_workers", "data.data_dir")
 
 
 def resumed(composed: Composed) -> Composed:
@@ -21,15 +23,17 @@ def resumed(composed: Composed) -> Composed:
         The configuration to go on with; `settings["resume"]` is the run's whole id.
 
     Raises:
-        Mistake: The run is not there, or a group (model, data, ...) is to change, which would be another run.
+        Mistake: The run is not there, or something is to change that would make it another run.
     """
-    typed = [override.lstrip("+").partition("=") for override in composed.overrides]
-    task = next((value for key, _, value in typed if key == "task"), None)
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    typed = {item.key_or_group: item for item in OverridesParser.create().parse_overrides(composed.overrides)}
+    task = str(typed["task"].value()) if "task" in typed else None
     run = find_run(root=composed.root, name=composed.settings["resume"], task=task, key="resume")
     config = run.config
-    for key, _, value in typed:
+    for key, override in typed.items():
         if key not in _NAMES_THE_RUN:
-            _change(config, key=key, value=value, run=run)
+            _change(config, key=key, value=override.value())
     problems = problems_of(verb="train", config=config)
     if problems:
         raise Mistake(report(problems))
@@ -37,16 +41,16 @@ def resumed(composed: Composed) -> Composed:
     return replace(composed, config=config, settings=settings)
 
 
-def _change(config: dict[str, Any], *, key: str, value: str, run: Run) -> None:
-    import yaml
-
-    if (CONF / key.partition("@")[0]).is_dir() or key.startswith("~"):
+def _change(config: dict[str, Any], *, key: str, value: Any) -> None:
+    if not key.startswith(_MAY_CHANGE):
         raise Mistake(
-            f"{key}={value}: run {run.run_id[:8]} goes on with its own {key}; leave it out to resume, or "
-            "leave out resume= to start a new run"
+            f"{key}={value}: a resumed run goes on with its own {key}; what may change is "
+            f"{' '.join(_MAY_CHANGE)}; leave it out, or leave out resume= to start a new run"
         )
     *path, last = key.split(".")
-    node = config
+    node: Any = config
     for name in path:
-        node = node.setdefault(name, {})
-    node[last] = yaml.safe_load(value)
+        node = node.get(name)
+        if not isinstance(node, dict):
+            raise Mistake(f"{key}={value}: the run has no {key} to change; leave it out")
+    node[last] = value

@@ -77,10 +77,12 @@ def opened(composed: Composed, *, config: dict[str, Any]) -> Iterator[Session]:
             status = "KILLED"
             raise
         finally:
-            record.update_facts(session.folder, status=status)
-            session.keep_file(log_file)
-            if session.tracker is not None:
-                session.tracker.finish(status)
+            try:
+                record.update_facts(session.folder, status=status)
+            finally:
+                session.keep_file(log_file)
+                if session.tracker is not None:
+                    session.tracker.finish(status)
 
 
 def follows() -> bool:
@@ -112,7 +114,11 @@ def _open(composed: Composed, *, config: dict[str, Any]) -> Session:
     # MLflow chooses the id, after which the folder is named.
     logger = _logger(composed, config=config)
     assert isinstance(logger, MlflowTracker)
-    folder = _new_folder(composed, config=config, run_id=logger.run_id)
+    try:
+        folder = _new_folder(composed, config=config, run_id=logger.run_id)
+    except OSError:
+        logger.finish("FAILED")
+        raise
     return Session(folder=folder, run_id=logger.run_id, logger=logger, resumed=False)
 
 
@@ -139,14 +145,9 @@ def _logger(
 
 
 def _begin(session: Session, *, composed: Composed, config: dict[str, Any]) -> None:
-    record.update_facts(
-        session.folder,
-        run_id=session.run_id,
-        status="RUNNING",
-        overrides=composed.overrides,
-        process=os.getpid(),
-    )
+    # The configuration first: a folder with run.json counts as a run, and a run has one.
     path = record.write_config(session.folder, config)
+    record.update_facts(session.folder, run_id=session.run_id, status="RUNNING", overrides=composed.overrides)
     if session.tracker is not None:
         session.tracker.attach(session.folder)
         session.tracker.log_config(config)

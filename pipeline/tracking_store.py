@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from pipeline.errors import Mistake
+
 SQLITE = "sqlite:///"
 
 
@@ -31,7 +33,7 @@ def tracking_uri(root: Path) -> str:
     if not given:
         return f"{SQLITE}{root.resolve() / 'mlflow.db'}"
     if "://" not in given or given.startswith("file:"):
-        raise ValueError(
+        raise Mistake(
             f"MLFLOW_TRACKING_URI={given} is a folder, which MLflow 3 no longer writes to; "
             f"set it to http://host:port or {SQLITE}/absolute/path/mlflow.db, or unset it"
         )

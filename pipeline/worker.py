@@ -36,6 +36,8 @@ def main(path: str) -> int:
         return int(work.run(composed=composed, **composed.settings))
     except StopRequested as stop:
         return 128 + stop.signal_number
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
     except Exception as error:
         return _explain(error, show_traceback=composed.show_traceback)
 
@@ -63,6 +65,10 @@ def _end_with_parent() -> None:
 
 def _wait_for_end(pipe: int) -> None:
     os.read(pipe, 1)
+    # The terminal may be gone too; a message to it must not become an error of the run.
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, sys.stdout.fileno())
+    os.dup2(nothing, sys.stderr.fileno())
     os.kill(os.getpid(), signal.SIGTERM)
     threading.Event().wait(_SECONDS_TO_END)
     os.killpg(os.getpgid(0), signal.SIGKILL)

@@ -1,19 +1,29 @@
 """Ends a run between two batches when a signal asks it to."""
 
+import signal
 from typing import Any
 
-from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.callbacks import Checkpoint
 
-from pipeline.callbacks.keep_last import can_resume_here
+from pipeline.callbacks.keep_last import can_resume_here, is_asked_to_end
+from pipeline.errors import StopRequested
 from pipeline.stopping import STOP
 
 
-class GracefulStop(Callback):
-    """End at the first batch after which the run can go on exactly; `KeepLast` has saved it by then."""
+class GracefulStop(Checkpoint):
+    """End at the first batch after which the run can go on exactly; `KeepLast` has saved it by then.
+
+    It saves nothing itself, but Lightning runs Checkpoint callbacks after all others, and it must come last.
+    """
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take SIGTERM back from Lightning, which would end the run wherever it is, with exit code 0."""
+        STOP.install()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """End here if asked to."""
-        if can_resume_here(trainer, batch_idx):
-            STOP.raise_if_requested()
+        if is_asked_to_end(trainer) and can_resume_here(trainer, batch_idx):
+            raise StopRequested(STOP.requested or signal.SIGTERM)

@@ -28,7 +28,7 @@ class KeepLast(Checkpoint):
     ) -> None:
         """Save inside the epoch if it is time to."""
         is_due = self.every_n_steps is not None and (batch_idx + 1) % self.every_n_steps == 0
-        if (is_due or STOP.requested is not None) and can_resume_here(trainer, batch_idx):
+        if (is_asked_to_end(trainer) or is_due) and can_resume_here(trainer, batch_idx):
             _save(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -38,18 +38,38 @@ class KeepLast(Checkpoint):
 
 
 def _save(trainer: Trainer) -> None:
-    trainer.save_checkpoint(Path(trainer.default_root_dir) / "checkpoints" / "last.ckpt")
+    last = Path(trainer.default_root_dir) / "checkpoints" / "last.ckpt"
+    # Lightning writes by way of the system's temporary folder; where that is another file system, a run
+    # that is killed meanwhile would be left with half a file.
+    draft = last.with_suffix(".draft")
+    trainer.save_checkpoint(draft)
+    if trainer.is_global_zero:
+        draft.replace(last)
+
+
+def is_asked_to_end(trainer: Trainer) -> bool:
+    """Whether a signal has come, to any of the ranks: they save together and end together.
+
+    Args:
+        trainer: In a hook that all ranks reach.
+    """
+    asked = STOP.requested is not None
+    if trainer.world_size == 1:
+        return asked
+    return bool(trainer.strategy.reduce_boolean_decision(asked, all=False))
 
 
 def can_resume_here(trainer: Trainer, batch_idx: int) -> bool:
     """Whether a run that is interrupted after this batch can go on as if it had not been.
 
-    Not after the last batch of an epoch, whose validation would then be left out, and not between two batches
-    whose gradients are accumulated.
+    Not after a batch that is followed by validation, which would then be left out, and not between two
+    batches whose gradients are accumulated.
 
     Args:
         trainer: In the hook after a training batch.
         batch_idx: Number of that batch in its epoch.
     """
     is_last = trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
-    return not is_last and (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+    interval = trainer.val_check_batch
+    validates = interval not in (None, float("inf")) and (batch_idx + 1) % int(interval) == 0
+    return not is_last and not validates and (batch_idx + 1) % trainer.accumulate_grad_batches == 0

@@ -10,6 +10,7 @@ import numpy as np
 from pipeline import build
 from pipeline.compose import Composed
 from pipeline.console import console
+from pipeline.errors import Mistake
 
 _COLUMNS = 6
 _GAP = 6
@@ -47,6 +48,8 @@ def run(
     pictures = _pictures(datamodule, split=split, count=count, epoch=epoch)
     name = f"{choices['data']}_{choices['transforms']}_{split}_{datetime.now():%H-%M-%S}.png"
     path = Path(output) if output else composed.root / "outputs" / "browse" / name
+    if path.suffix.lower() != ".png":
+        raise Mistake(f"output={output}: the picture is a PNG; give a name that ends in .png")
     path.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(path), cv2.cvtColor(_grid(pictures), cv2.COLOR_RGB2BGR))
     console.print(
@@ -54,6 +57,9 @@ def run(
         f"as the network sees them:\n{path}",
         soft_wrap=True,
     )
+    mixing = composed.config["task"].get("mixing", "none")
+    if split == "train" and mixing != "none":
+        console.print(f"task.mixing={mixing} mixes them two by two afterwards, on the device")
     return 0
 
 

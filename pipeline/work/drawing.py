@@ -24,7 +24,8 @@ def write_annotated(path: Path, rows: list[dict[str, Any]], *, folder: Path) -> 
         The picture's path; a number is added where another image had the same name.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    image = _enlarged(cv2.imread(str(path), cv2.IMREAD_COLOR))
+    read = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    image = _enlarged(np.zeros((_SHORTEST_SIDE, _SHORTEST_SIDE, 3), np.uint8) if read is None else read)
     strip = np.zeros((_STRIP, image.shape[1], 3), np.uint8)
     text = f"{rows[0]['label']}  {rows[0]['probability']:.1%}" if rows else "nothing found"
     cv2.putText(strip, text, (8, 23), cv2.FONT_HERSHEY_SIMPLEX, 0.6, _WHITE, 1, cv2.LINE_AA)

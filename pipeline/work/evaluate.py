@@ -10,8 +10,20 @@ from pytorch_lightning import Trainer
 from pipeline import build
 from pipeline.compose import Composed
 from pipeline.console import console
-from pipeline.work.loading import Trained, data_of, load_trained
+from pipeline.work.loading import Trained, check_classes, data_of, load_trained
 from pipeline.work.report import show_measures
+
+# What belonged to the training and its machines, and would be wrong for a measurement on this one.
+_HERE: dict[str, Any] = {
+    "devices": 1,
+    "num_nodes": 1,
+    "strategy": "auto",
+    "fast_dev_run": False,
+    "overfit_batches": 0.0,
+    "limit_test_batches": None,
+    "plugins": None,
+    "profiler": None,
+}
 
 
 def run(
@@ -45,12 +57,13 @@ def run(
         The exit code, 0.
     """
     trained = load_trained(root=composed.root, run=run, checkpoint=checkpoint, task=task_name)
-    folder = trained.folder / "evaluations" / f"{split}_{datetime.now():%Y-%m-%d_%H-%M-%S}"
-    folder.mkdir(parents=True, exist_ok=True)
     with console.status("reading the data"):
         datamodule: Any = data_of(trained, batch_size=batch_size, num_workers=num_workers, data_dir=data_dir)
         datamodule.prepare_data()
         datamodule.setup()
+    check_classes(trained, datamodule)
+    folder = trained.folder / "evaluations" / f"{split}_{datetime.now():%Y-%m-%d_%H-%M-%S}"
+    folder.mkdir(parents=True, exist_ok=True)
     measures = _measure(_trainer(trained, folder=folder, accelerator=accelerator), trained, datamodule, split)
     path = Path(output) if output else folder / "metrics.json"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -61,15 +74,8 @@ def run(
 
 def _trainer(trained: Trained, *, folder: Path, accelerator: str) -> Trainer:
     watching = {name: trained.config["callbacks"].get(name) for name in ("progress", "figures")}
-    config = {
-        "callbacks": watching,
-        "trainer": {
-            **trained.config["trainer"],
-            "accelerator": accelerator,
-            "devices": 1,
-            "fast_dev_run": False,
-        },
-    }
+    trainer = {**trained.config["trainer"], **_HERE, "accelerator": accelerator}
+    config = {"callbacks": watching, "trainer": trainer}
     return build.trainer(config, folder=folder, callbacks=build.callbacks(config, folder=folder), logger=None)
 
 

@@ -20,6 +20,7 @@ class Trained:
     Attributes:
         task: The task, in evaluation mode.
         config: The configuration it was trained with.
+        metadata: What it knows of its data.
         run_id: The run that trained it.
         path: The checkpoint file.
         folder: Where results about it belong: the run's folder, or the checkpoint's.
@@ -27,6 +28,7 @@ class Trained:
 
     task: LightningModule
     config: dict[str, Any]
+    metadata: dict[str, Any]
     run_id: str
     path: Path
     folder: Path
@@ -54,7 +56,15 @@ def load_trained(*, root: Path, run: str, checkpoint: str | None, task: str | No
     config = content["pipeline"]["config"]
     _check(config, path=path, task=task)
     loaded = checkpoints.load_task(content, path=path)
-    return Trained(task=loaded, config=config, run_id=content["pipeline"]["run_id"], path=path, folder=folder)
+    record = content["pipeline"]
+    return Trained(
+        task=loaded,
+        config=config,
+        metadata=record["metadata"],
+        run_id=record["run_id"],
+        path=path,
+        folder=folder,
+    )
 
 
 def _check(config: dict[str, Any], *, path: Path, task: str | None) -> None:
@@ -74,6 +84,31 @@ def data_of(trained: Trained, **changes: Any) -> LightningDataModule:
     Args:
         trained: The network.
         **changes: Arguments of the data module to replace; those that are None stay.
+
+    Raises:
+        Mistake: This kind of data has no such argument.
     """
     given = {key: value for key, value in changes.items() if value is not None}
+    for key in given.keys() - trained.config["data"].keys():
+        name = trained.config["choices"]["data"]
+        raise Mistake(f"{key}={given[key]}: the data of this run ({name}) has no {key}; leave it out")
     return build.datamodule({**trained.config, "data": {**trained.config["data"], **given}})
+
+
+def check_classes(trained: Trained, datamodule: Any) -> None:
+    """Refuse data whose classes are not those that a network was trained with.
+
+    Args:
+        trained: The network.
+        datamodule: The data, set up.
+
+    Raises:
+        Mistake: Its class names differ, so that every label would mean something else.
+    """
+    known: list[str] = trained.metadata.get("class_names", [])
+    found: list[str] = datamodule.metadata.get("class_names", [])
+    if known != found:
+        raise Mistake(
+            f"the data has {len(found)} classes ({', '.join(found[:5])}, ...), but run {trained.run_id[:8]} "
+            f"was trained with {len(known)} ({', '.join(known[:5])}, ...); choose data with the same classes"
+        )

@@ -4,7 +4,7 @@ import glob
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import torch
@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from pipeline.compose import Composed
 from pipeline.console import console
 from pipeline.errors import EXIT_FAILURE, Mistake
+from pipeline.panels import shown_path
 from pipeline.work.drawing import write_annotated
 from pipeline.work.loading import Trained, data_of, load_trained
 
@@ -34,7 +35,7 @@ def run(
     pictures: int = 100,
     batch_size: int = 64,
     num_workers: int = 0,
-    accelerator: str = "auto",
+    accelerator: Literal["auto", "cpu", "gpu", "cuda"] = "auto",
 ) -> int:
     """Predict for files with a run's kept weights, or with a checkpoint file.
 
@@ -59,14 +60,16 @@ def run(
     loader = _loader(trained, files=files, batch_size=batch_size, num_workers=num_workers)
     rows: list[Row] = []
     broken: dict[Path, str] = {}
+    written = 0
     for path, found, error in _predictions(trained, loader, files=files, device=_device(accelerator)):
         rows += [{"file": str(path), **row} for row in found]
         if error:
             broken[path] = error
-        elif len(rows) <= pictures:
+        elif written < pictures:
             write_annotated(path, found, folder=table.with_suffix(""))
+            written += 1
     _write_table(rows, table)
-    _tell(trained, files=files, rows=rows, broken=broken, table=table)
+    _tell(trained, files=files, broken=broken, table=table, written=written)
     return EXIT_FAILURE if broken else 0
 
 
@@ -140,12 +143,12 @@ def _write_table(rows: list[Row], path: Path) -> None:
         frame.to_parquet(path, index=False)
 
 
-def _tell(
-    trained: Trained, *, files: list[Path], rows: list[Row], broken: dict[Path, str], table: Path
-) -> None:
+def _tell(trained: Trained, *, files: list[Path], broken: dict[Path, str], table: Path, written: int) -> None:
     console.print(
         f"{len(files) - len(broken)} of {len(files)} images predicted with run {trained.run_id[:8]}"
     )
-    console.print(f"table     {table}\npictures  {table.with_suffix('')}/", soft_wrap=True)
+    console.print(f"table     {shown_path(table)}", soft_wrap=True)
+    if written:
+        console.print(f"pictures  {shown_path(table.with_suffix(''))}/ ({written})", soft_wrap=True)
     for path, error in broken.items():
         console.print(f"[red]could not be read[/red] {path}: {error}", soft_wrap=True)

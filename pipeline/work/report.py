@@ -68,6 +68,7 @@ def show_last_panel(
     config: Mapping[str, Any],
     measures: Mapping[str, float],
     baselines: Mapping[str, float],
+    kept: Path | None,
     seconds: float,
 ) -> None:
     """Say what came of it, where it lies, and what to type next."""
@@ -78,7 +79,7 @@ def show_last_panel(
         mode=config["task"]["mode"],
         measures=measures,
         baselines={name.replace("_", " "): value for name, value in baselines.items()},
-        kept=_kept(session, monitor=monitor, measures=measures),
+        kept=_kept(kept, monitor=monitor, measures=measures),
         seconds=seconds,
         folder=session.folder,
         places=[_shown(session.folder / name) for name in _PLACES if (session.folder / name).exists()],
@@ -92,26 +93,29 @@ def _shown(path: Path) -> str:
     return f"{path.name}/" if path.is_dir() else path.name
 
 
-def _kept(session: Session, *, monitor: str, measures: Mapping[str, float]) -> str:
-    best = sorted((session.folder / "checkpoints").glob("epoch_*.ckpt"))
-    if not best:
+def _kept(kept: Path | None, *, monitor: str, measures: Mapping[str, float]) -> str:
+    if kept is None:
         return "as training left them; no checkpoint was kept"
-    return f"checkpoints/{best[0].name}, best by {monitor} {measures.get(monitor, float('nan')):.4f}"
+    return f"checkpoints/{kept.name}, best by {monitor} {measures.get(monitor, float('nan')):.4f}"
 
 
 def _next_commands(session: Session) -> dict[str, str]:
     name = f"run={session.run_id[:8]}"
     return {
         f"make predict {name} input=FOLDER": "label your own images",
-        f"make evaluate {name} split=val": "measure it again, on any split",
+        f"make evaluate {name} split=val": "measure and draw it on any split",
         "make ui": "curves, figures and all runs side by side",
     }
 
 
 def show_stopped(session: Session) -> None:
     """Say that nothing is lost when a person ends a run, and how it goes on."""
+    folder = shown_path(session.folder)
+    if not (session.folder / "checkpoints" / "last.ckpt").exists():
+        console.print(f"\nstopped before anything was saved; the log is in {folder}", soft_wrap=True)
+        return
     console.print(
-        f"\nstopped; everything so far is kept in {shown_path(session.folder)}\n"
+        f"\nstopped; everything so far is kept in {folder}\n"
         f"$ make train resume={session.run_id[:8]}   goes on from here",
         soft_wrap=True,
     )

@@ -1,5 +1,6 @@
 """Trains: data, network, fit, test on the kept weights, report."""
 
+import logging
 import time
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from pipeline.errors import StopRequested
 from pipeline.session import Session, follows, opened
 from pipeline.stopping import STOP
 from pipeline.work.report import show_first_panel, show_last_panel, show_stopped
+
+log = logging.getLogger(__name__)
 
 
 def run(*, composed: Composed, seed: int, resume: str | None = None) -> int:
@@ -39,7 +42,11 @@ def run(*, composed: Composed, seed: int, resume: str | None = None) -> int:
     config = build.filled_from_data(composed.config, metadata)
     task = build.task(config, metadata)
     with opened(composed, config=config) as session:
-        _train(session, config=config, datamodule=datamodule, task=task)
+        try:
+            _train(session, config=config, datamodule=datamodule, task=task)
+        except StopRequested:
+            show_stopped(session)
+            raise
     _leave_together()
     return 0
 
@@ -67,11 +74,7 @@ def _train(
         session.tracker.log_input(datamodule.summary())  # type: ignore[attr-defined]
     show_first_panel(session, config=config, trainer=trainer, task=task, datamodule=datamodule)
     started = time.monotonic()
-    try:
-        _fit(session, trainer=trainer, task=task, datamodule=datamodule)
-    except StopRequested:
-        show_stopped(session)
-        raise
+    _fit(session, trainer=trainer, task=task, datamodule=datamodule)
     seconds = time.monotonic() - started
     kept = _kept_weights(trainer, session=session)
     measures = _measure(trainer, task=task, datamodule=datamodule, kept=kept)
@@ -129,6 +132,18 @@ def _measure(
     return measures
 
 
+def _baselines(config: dict[str, Any], datamodule: LightningDataModule) -> dict[str, float]:
+    compute = build.baselines(config)
+    if compute is None:
+        return {}
+    try:
+        with console.status("measuring the baselines"):
+            return dict(compute(datamodule=datamodule))
+    except (ValueError, OSError, MemoryError) as problem:
+        log.warning("no baselines: %s", problem)
+        return {}
+
+
 def _close(
     session: Session,
     *,
@@ -138,13 +153,15 @@ def _close(
     datamodule: LightningDataModule,
     seconds: float,
 ) -> None:
-    compute_baselines = build.baselines(config)
-    baselines: dict[str, float] = {}
-    if compute_baselines is not None:
-        with console.status("measuring the baselines"):
-            baselines = compute_baselines(datamodule=datamodule)
-    metrics = {**measures, **{f"baseline/{name}": value for name, value in baselines.items()}}
-    session.keep_file(record.write_metrics(session.folder, metrics))
+    # First without the baselines: nothing that is only for comparison may cost a finished run its result.
+    record.write_metrics(session.folder, measures)
+    baselines = _baselines(config, datamodule)
+    named = {f"baseline/{name}": value for name, value in baselines.items()}
+    session.keep_file(record.write_metrics(session.folder, {**measures, **named}))
+    if session.logger is not None:
+        session.logger.log_metrics(named)
     if kept is not None:
         session.keep_file(kept, "checkpoints")
-    show_last_panel(session, config=config, measures=measures, baselines=baselines, seconds=seconds)
+    show_last_panel(
+        session, config=config, measures=measures, baselines=baselines, kept=kept, seconds=seconds
+    )

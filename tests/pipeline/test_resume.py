@@ -128,6 +128,14 @@ def wait_for_status(root: Path, status: str) -> None:
         time.sleep(0.1)
 
 
+def test_ctrl_c_keeps_what_the_epoch_has_learned(tmp_path: Path) -> None:
+    interrupt(tmp_path, how=press_ctrl_c)
+    checkpoint = torch.load(the_run(tmp_path) / "checkpoints" / "last.ckpt", weights_only=True)
+    loop = checkpoint["loops"]["fit_loop"]
+    assert loop["epoch_progress"]["current"]["started"] > loop["epoch_progress"]["current"]["processed"]
+    assert loop["epoch_loop.batch_progress"]["current"]["processed"] > 0
+
+
 def test_one_mlflow_run_and_whole_curves(uninterrupted: Path, tmp_path: Path) -> None:
     from mlflow import MlflowClient
 
@@ -146,6 +154,9 @@ def test_another_model_cannot_be_resumed_into(uninterrupted: Path) -> None:
     answer = run_verb("train", "resume=latest", "model=resnet18", root=uninterrupted)
     assert answer.code == 2
     assert "goes on with its own model" in answer.err
+    answer = run_verb("train", "resume=latest", "optimizer.lr=1", root=uninterrupted)
+    assert answer.code == 2
+    assert "may change" in answer.err
 
 
 def test_more_epochs_can(tmp_path: Path) -> None:
