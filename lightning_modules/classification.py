@@ -95,6 +95,10 @@ class ClassificationTask(TaskModule):
         )
         _check_ranges(label_smoothing=label_smoothing, mixing=mixing, mixing_alpha=mixing_alpha)
         self.class_names = list(metadata["class_names"])
+        if len(self.class_names) < 2:
+            raise ValueError(
+                f"the data has one class, {self.class_names}; a classifier needs two to tell apart"
+            )
         self.label_smoothing = label_smoothing
         self.mixing = mixing
         self.mixing_alpha = mixing_alpha

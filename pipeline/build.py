@@ -1,6 +1,7 @@
 """Configuration to objects: the only place where Hydra's `instantiate` is called."""
 
 import copy
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 from hydra.utils import instantiate
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Callback, LightningDataModule, LightningModule, Trainer
-from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.callbacks import Checkpoint, ProgressBar
 from pytorch_lightning.loggers import Logger
 from torch import nn
 
@@ -20,6 +21,9 @@ Config = dict[str, Any]
 
 def _build(node: Mapping[str, Any], **supplied: Any) -> Any:
     """Build one node; only classes and functions of known packages, wherever the configuration came from."""
+    if "${" in json.dumps(node, default=str):
+        # A resolved configuration has none; in a stranger's checkpoint they would be resolved here.
+        raise Mistake("a configuration with references (${...}) cannot be built; resolve it first")
     for target in _targets(node):
         refused = refusal(target)
         if refused:
@@ -100,7 +104,13 @@ def callbacks(config: Config, *, folder: Path) -> list[Callback]:
     for node in nodes.values():
         if "dirpath" in node and node["dirpath"] is None:
             node["dirpath"] = str(folder / "checkpoints")
-    return [_build(node) for node in nodes.values()]
+    built = [_build(node) for node in nodes.values()]
+    unwanted = tuple(
+        kind
+        for kind, switch in ((ProgressBar, "enable_progress_bar"), (Checkpoint, "enable_checkpointing"))
+        if config["trainer"].get(switch) is False
+    )
+    return [callback for callback in built if not isinstance(callback, unwanted)]
 
 
 def logger(config: Config, **supplied: Any) -> Logger | None:
@@ -122,10 +132,9 @@ def logger(config: Config, **supplied: Any) -> Logger | None:
 
 def trainer(config: Config, *, folder: Path, callbacks: list[Callback], logger: Logger | None) -> Trainer:
     """Lightning's Trainer with its folder, callbacks and logger."""
-    node = dict(config["trainer"])
-    if node.get("enable_checkpointing") is None:
-        # Lightning would add a callback of its own where none is wanted.
-        node["enable_checkpointing"] = any(isinstance(callback, Checkpoint) for callback in callbacks)
+    # As many as there are: with None, Lightning would add a callback of its own where none is wanted.
+    wanted = any(isinstance(callback, Checkpoint) for callback in callbacks)
+    node = {**config["trainer"], "enable_checkpointing": wanted}
     try:
         built = _build(node, default_root_dir=str(folder), callbacks=callbacks, logger=logger or False)
     except MisconfigurationException as error:

@@ -84,7 +84,10 @@ def kept(run: Run) -> Path:
     candidates += [*_best_so_far(folder / "last.ckpt"), folder / "last.ckpt"]
     found: Path | None = next((path for path in candidates if path.is_file()), None)
     if found is None:
-        raise Mistake(f"run={run.run_id[:8]} has no checkpoint in {folder}; it ended before its first epoch")
+        raise Mistake(
+            f"run={run.run_id[:8]} saved no checkpoint: it ended before its first epoch, or was told "
+            "to keep none (callbacks=none, one batch only)"
+        )
     return found
 
 

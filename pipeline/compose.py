@@ -76,6 +76,9 @@ def run_verb(*, verb: str, start: Callable[[Composed], int]) -> int:
         except Mistake as mistake:
             codes.append(EXIT_MISTAKE)
             _show(mistake, show_traceback=show_traceback)
+        except OSError as error:
+            codes.append(EXIT_MISTAKE)
+            _show(Mistake(str(error)), show_traceback=show_traceback)
 
     try:
         _hydra_main(verb=verb, task_function=task_function)
@@ -118,10 +121,14 @@ def _checked(*, verb: str, composed: Any, show_traceback: bool) -> Composed:
     """Turn Hydra's configuration into plain values and refuse it whole if anything in it is wrong."""
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
 
     from pipeline.validate import report
 
-    plain = OmegaConf.to_container(composed, resolve=True, throw_on_missing=False)
+    try:
+        plain = OmegaConf.to_container(composed, resolve=True, throw_on_missing=False)
+    except OmegaConfBaseException as error:
+        raise Mistake(_broken_reference(error, composed)) from error
     assert isinstance(plain, dict)
     overrides = list(HydraConfig.get().overrides.task)
     config = {str(key): value for key, value in plain.items()} | _texts(verb=verb, overrides=overrides)
@@ -136,6 +143,21 @@ def _checked(*, verb: str, composed: Any, show_traceback: bool) -> Composed:
         root=project_root(),
         show_traceback=show_traceback or bool(config.get("show_traceback")),
     )
+
+
+def _broken_reference(error: Any, composed: Any) -> str:
+    """`${data.imag_size}` in a file, said with the key it stands at and the word it should be."""
+    from omegaconf import OmegaConf
+
+    from pipeline.validate import nearest
+
+    first = str(error).splitlines()[0]
+    found = re.search(r"key '([\w.]+)' not found", first)
+    node, _, last = found.group(1).rpartition(".") if found else ("", "", "")
+    siblings = OmegaConf.select(composed, node) if node else composed
+    near = nearest(last, map(str, siblings)) if last and OmegaConf.is_dict(siblings) else ""
+    right = f"; did you mean '{node}.{near}'?" if near else ""
+    return f"{getattr(error, 'full_key', '')}: {first}{right}"
 
 
 def _texts(*, verb: str, overrides: list[str]) -> dict[str, str]:
@@ -187,7 +209,26 @@ def problems_of(*, verb: str, config: Mapping[str, Any]) -> "list[Problem]":
     # Partial, because the worker adds what only it knows.
     nodes[verb] = {"_target_": f"pipeline.work.{verb}.run", "_partial_": True, **settings}
     problems = find_problems(nodes, top_level=top_level_keys(verb) | {verb})
-    return [replace(problem, key=problem.key.removeprefix(f"{verb}.")) for problem in problems]
+    return [*_without_header(config), *(_as_typed(problem, verb) for problem in problems)]
+
+
+def _as_typed(problem: "Problem", verb: str) -> "Problem":
+    message = (
+        problem.message.replace(f"{verb}.", "") if problem.key.startswith(f"{verb}.") else problem.message
+    )
+    return replace(problem, key=problem.key.removeprefix(f"{verb}."), message=message)
+
+
+def _without_header(config: Mapping[str, Any]) -> "list[Problem]":
+    """Files of overrides whose values went nowhere, because they do not say that they are for the whole."""
+    from pipeline.validate import Problem
+
+    message = "its file must begin with the line '# @package _global_', or its values go nowhere"
+    return [
+        Problem(group, config[group], message)
+        for group in ("local", "experiment", "debug")
+        if isinstance(config.get(group), dict)
+    ]
 
 
 def settings_of(*, verb: str, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -241,7 +282,9 @@ def _is_refusal(error: Exception) -> bool:
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
 
-    return isinstance(error, HydraException | OmegaConfBaseException | YAMLError | OSError)
+    # Hydra has no error of its own for `model=null`.
+    is_null_group = isinstance(error, ValueError) and "Config group override" in str(error)
+    return is_null_group or isinstance(error, HydraException | OmegaConfBaseException | YAMLError | OSError)
 
 
 def _explain(*, verb: str, error: Exception) -> str:

@@ -14,6 +14,8 @@ from yaml import YAMLError
 from pipeline.compose import CONF, compose_plain, problems_of
 from pipeline.validate import Problem, nearest, report
 
+_MAY_BE_NULL = ("debug", "experiment")
+
 
 def explain(*, verb: str, words: list[str], error: Exception) -> str:
     """Explain why Hydra could not compose a command line.
@@ -77,12 +79,7 @@ def _choices(override: Any) -> list[str]:
 def _wrong_choices(group: str, names: list[str]) -> Iterator[Problem]:
     files = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
     for name in names:
-        if name not in (
-            *files,
-            "null",
-            "None",
-            "none" if group == "debug" else name if name in files else "",
-        ):
+        if name not in files and not (group in _MAY_BE_NULL and name in ("null", "None")):
             close = nearest(name, files)
             hint = f"did you mean '{close}'? " if close else ""
             message = f"there is no conf/{group}/{name}.yaml; {hint}choose one of {', '.join(files)}"

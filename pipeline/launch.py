@@ -56,6 +56,9 @@ def _run_worker(command: list[str]) -> int:
     finally:
         os.close(alive_write)
         _end_group(worker.pid)
+        if sys.stdout.isatty():
+            # A worker that was ended in the middle of its progress bar has left the cursor hidden.
+            sys.stdout.write("\x1b[?25h")
 
 
 def _refuse_foreign_ranks() -> None:

@@ -147,7 +147,10 @@ def _logger(
 def _begin(session: Session, *, composed: Composed, config: dict[str, Any]) -> None:
     # The configuration first: a folder with run.json counts as a run, and a run has one.
     path = record.write_config(session.folder, config)
-    record.update_facts(session.folder, run_id=session.run_id, status="RUNNING", overrides=composed.overrides)
+    typed = "resumed_with" if session.resumed else "overrides"
+    record.update_facts(
+        session.folder, run_id=session.run_id, status="RUNNING", **{typed: composed.overrides}
+    )
     if session.tracker is not None:
         session.tracker.attach(session.folder)
         session.tracker.log_config(config)

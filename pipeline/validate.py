@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from pipeline.measures import check_watched
 from pipeline.nodes import ALLOWED_PACKAGES, RESERVED, check_node, refusal
 from pipeline.problems import MISSING, Problem, nearest, report, way_out
 from pipeline.ranges import explain
@@ -247,6 +248,8 @@ def _measures(config: Config) -> Iterator[Problem]:
             yield Problem(
                 f"{key}.monitor", monitor, f"a measure is named train/, val/ or test/name; {end}", right
             )
+        if isinstance(config.get("measures"), Mapping):
+            yield from check_watched(key, value, config["measures"])
         if isinstance(mode, str) and mode not in ("min", "max", MISSING):
             end, right = way_out(mode, ("max", "min"), otherwise="it is one of")
             yield Problem(f"{key}.mode", mode, f"says whether more or less is better; {end}", right)

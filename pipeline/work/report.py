@@ -84,7 +84,7 @@ def show_last_panel(
         folder=session.folder,
         places=[_shown(session.folder / name) for name in _PLACES if (session.folder / name).exists()],
         tracking=session.tracker.address if session.tracker else "",
-        commands=_next_commands(session),
+        commands=_next_commands(session, is_kept=kept is not None),
     )
     console.print(last_panel(result))
 
@@ -99,7 +99,9 @@ def _kept(kept: Path | None, *, monitor: str, measures: Mapping[str, float]) -> 
     return f"checkpoints/{kept.name}, best by {monitor} {measures.get(monitor, float('nan')):.4f}"
 
 
-def _next_commands(session: Session) -> dict[str, str]:
+def _next_commands(session: Session, *, is_kept: bool) -> dict[str, str]:
+    if not is_kept:
+        return {"make train": "train for real; this run kept no weights"}
     name = f"run={session.run_id[:8]}"
     return {
         f"make predict {name} input=FOLDER": "label your own images",

@@ -28,6 +28,12 @@ MISTAKES = {
     "callbacks.checkpoint.save_topk=3": "save_top_k",
     "trainer.max_epochs=[1": "trainer.max_epochs",
     "resume=nothing": "resume=nothing",
+    "model=null": "lenet5",
+    "task.monitor=val/acc": "val/auc",
+    "task.mode=min": "more is better",
+    "data.image_size=${data.imag_size}": "data.image_size",
+    "~transforms.train.afine": "transforms.train.afine",
+    "trainer.accumulate_grad_batches=0": "trainer.accumulate_grad_batches",
 }
 
 
@@ -57,6 +63,15 @@ def test_all_mistakes_come_in_one_message(tmp_path: Path) -> None:
     assert answer.code == 2
     for right in ("lenet5", "optimizer.lr", "max_epochs", "seed"):
         assert right in answer.err
+
+
+def test_a_file_of_overrides_must_say_that_it_is_for_the_whole(tmp_path: Path) -> None:
+    folder = tmp_path / "conf"
+    (folder / "experiment").mkdir(parents=True)
+    (folder / "experiment" / "lost.yaml").write_text("data:\n  num_workers: 2\n")
+    answer = run_verb("train", "--config-dir", str(folder), "experiment=lost", root=tmp_path)
+    assert answer.code == 2
+    assert "# @package _global_" in answer.err
 
 
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from sklearn.datasets import load_digits
 
 from tests.commands import Answer, run_verb
@@ -61,8 +62,11 @@ def test_a_run_leaves_what_people_look_for(root: Path) -> None:
         "per_class.csv",
     } <= figures
     metrics = json.loads((the_run(root) / "metrics.json").read_text())
+    task = yaml.safe_load((Path(__file__).parents[2] / "conf" / "task" / "classification.yaml").read_text())
+    assert set(task["measures"]) == {"loss", "top1", "top5", "f1", "auc", "ece"}
     for stage in ("train", "val", "test"):
-        assert {f"{stage}/{name}" for name in ("loss", "top1", "top5", "f1", "auc", "ece")} <= metrics.keys()
+        measured = {key.partition("/")[2] for key in metrics if key.startswith(f"{stage}/")}
+        assert measured - {"loss_step"} == set(task["measures"])
     assert metrics["baseline/majority"] < 0.2
 
 
