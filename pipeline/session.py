@@ -138,7 +138,7 @@ def _logger(
         run_name=f"{choices['model']} on {choices['data']}",
         uri=tracking_uri(composed.root),
         artifact_location=artifact_location(composed.root),
-        tags={**environment_facts(), **{key: str(value) for key, value in choices.items()}},
+        tags={**environment_facts(), **{key: str(value) for key, value in choices.items() if value}},
         run_id=run_id,
         save_dir=str(folder) if folder else None,
     )
