@@ -292,4 +292,6 @@ def _explain(*, verb: str, error: Exception) -> str:
 
     from pipeline.diagnose import explain
 
-    return explain(verb=verb, words=get_args_parser().parse_args().overrides, error=error)
+    given = get_args_parser().parse_args()
+    own = [Path(given.config_dir).resolve()] if given.config_dir else []
+    return explain(verb=verb, words=given.overrides, error=error, folders=[*own, CONF])

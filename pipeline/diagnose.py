@@ -5,6 +5,7 @@ refused set aside or let in, so that `validate` sees everything else that is wro
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from hydra.errors import HydraException
@@ -17,22 +18,24 @@ from pipeline.validate import Problem, nearest, report
 _MAY_BE_NULL = ("debug", "experiment")
 
 
-def explain(*, verb: str, words: list[str], error: Exception) -> str:
+def explain(*, verb: str, words: list[str], error: Exception, folders: list[Path]) -> str:
     """Explain why Hydra could not compose a command line.
 
     Args:
         verb: Name of the primary configuration.
         words: The overrides, without flags.
         error: What Hydra raised.
+        folders: Where configuration files are looked for: the project's, and that of `--config-dir`.
 
     Returns:
         All mistakes found, or Hydra's own words where none of them can be put better.
     """
     problems: list[Problem] = []
-    kept = [word for word in words if not _take(problems, _problem_of_word(verb, word))]
+    kept = [word for word in words if not _take(problems, _problem_of_word(word, folders))]
     try:
         problems += problems_of(
-            verb=verb, config=compose_plain(verb=verb, overrides=[_let_in(word) for word in kept])
+            verb=verb,
+            config=compose_plain(verb=verb, overrides=[*_search(folders), *(_let_in(word) for word in kept)]),
         )
     except (HydraException, OmegaConfBaseException, YAMLError, OSError) as second:
         error = second if not problems else error
@@ -46,11 +49,18 @@ def _take(problems: list[Problem], problem: Problem | None) -> bool:
 
 
 def _plain(error: Exception) -> str:
+    missing = getattr(error, "missing_cfg_file", None)
+    if missing:
+        group, _, name = str(missing).rpartition("/")
+        options = list(getattr(error, "options", None) or [])
+        close = nearest(name, options)
+        hint = f"did you mean '{close}'?" if close else f"there are {', '.join(options) or 'none'}"
+        return f"a file names conf/{group}/{name}.yaml, which is not there; {hint}"
     causes = [str(error), *([str(error.__cause__)] if error.__cause__ else [])]
     return "\n".join(dict.fromkeys(cause.strip() for cause in causes))
 
 
-def _problem_of_word(verb: str, word: str) -> Problem | None:
+def _problem_of_word(word: str, folders: list[Path]) -> Problem | None:
     """What is wrong with one override taken alone: its syntax, or the name of a group's file."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
@@ -59,9 +69,9 @@ def _problem_of_word(verb: str, word: str) -> Problem | None:
     except HydraException as error:
         return Problem(key=word.partition("=")[0], value=word, message=_syntax_message(error), suggestion="")
     group = override.key_or_group.partition("@")[0]
-    if not (CONF / group).is_dir() or override.is_delete():
+    if not any((folder / group).is_dir() for folder in folders) or override.is_delete():
         return None
-    return next(_wrong_choices(group, _choices(override)), None)
+    return next(_wrong_choices(group, _choices(override), folders), None)
 
 
 def _syntax_message(error: Exception) -> str:
@@ -76,14 +86,19 @@ def _choices(override: Any) -> list[str]:
     return [str(name) for name in (value if isinstance(value, list) else [value])]
 
 
-def _wrong_choices(group: str, names: list[str]) -> Iterator[Problem]:
-    files = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+def _wrong_choices(group: str, names: list[str], folders: list[Path]) -> Iterator[Problem]:
+    files = sorted({path.stem for folder in folders for path in (folder / group).glob("*.yaml")})
     for name in names:
         if name not in files and not (group in _MAY_BE_NULL and name in ("null", "None")):
             close = nearest(name, files)
             hint = f"did you mean '{close}'? " if close else ""
             message = f"there is no conf/{group}/{name}.yaml; {hint}choose one of {', '.join(files)}"
             yield Problem(key=group, value=name, message=message, suggestion=close)
+
+
+def _search(folders: list[Path]) -> list[str]:
+    others = ",".join(f"file://{folder}" for folder in folders if folder != CONF)
+    return [f"hydra.searchpath=[{others}]"] if others else []
 
 
 def _let_in(word: str) -> str:

@@ -194,7 +194,7 @@ def _training(facts: RunFacts) -> str:
     factors = {"accumulated": facts.accumulated, "devices": facts.devices}
     product = "".join(f" x {count} {word}" for word, count in factors.items() if count > 1)
     return _join(
-        f"{facts.epochs} epochs" if facts.epochs else "",
+        f"{facts.epochs} epoch{'s' if facts.epochs > 1 else ''}" if facts.epochs else "",
         f"batch {effective}" + (f" ({facts.batch_size}{product})" if product else ""),
         f"{facts.optimizer} at {facts.learning_rate:.3g}",
         facts.scheduler,

@@ -176,7 +176,8 @@ class MlflowTracker(Logger):
         if self._server.folder is not None:
             release(self._server.folder)
         if left:
-            log.warning("%d entries wait in %s; the next run sends them", left, PENDING_FILE)
+            server = self._server.identity.server
+            log.warning("%d entries wait in %s; the next run on %s sends them", left, PENDING_FILE, server)
 
     def _put(self, entries: Sequence[Entry]) -> None:
         if self._active:

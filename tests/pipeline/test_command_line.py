@@ -74,6 +74,25 @@ def test_a_file_of_overrides_must_say_that_it_is_for_the_whole(tmp_path: Path) -
     assert "# @package _global_" in answer.err
 
 
+def test_a_wrong_word_in_a_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "conf" / "experiment").mkdir(parents=True)
+    file = tmp_path / "conf" / "experiment" / "mine.yaml"
+    words = ("--config-dir", str(tmp_path / "conf"), "experiment=mine")
+    for content, right in (
+        ("defaults:\n  - override /model: lenet6\n", "lenet5"),
+        ("optimizer:\n  learning_rate: 1\n", "lr"),
+        ("optimiser:\n  lr: 1\n", "optimizer"),
+        ("transforms:\n  train:\n    affine:\n      rotat: 3\n", "rotate"),
+        ("trainer: [1\n", "mine.yaml"),
+    ):
+        file.write_text(f"# @package _global_\n{content}")
+        answer = run_verb("train", *words, root=tmp_path)
+        assert answer.code == 2, answer.err
+        assert right in answer.err
+        assert answer.seconds < AT_ONCE
+    assert [path.name for path in tmp_path.iterdir()] == ["conf"]
+
+
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     answer = run_verb("train", "trainer.max_epochs=many", "debug=true", root=tmp_path)
     assert answer.code != 0
