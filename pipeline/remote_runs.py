@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 
 from pipeline import record
 from pipeline.errors import Mistake
-from pipeline.runs import Run, find_run, outputs
+from pipeline.runs import WHOLE_ID, Run, find_run, outputs
 from pipeline.tracking_store import SQLITE, prepare_library, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as ServerRun
     from mlflow.tracking import MlflowClient
 
-_WHOLE_ID = re.compile("[0-9a-f]{32}")
 # Tags come from a server and become names of folders.
 _FOLDER_NAME = re.compile(r"\w[\w.-]*")
 _NEEDED = ("config.yaml", "checkpoints")
@@ -36,7 +35,7 @@ def find_or_fetch(*, root: Path, name: str, task: str | None) -> Run:
     try:
         return find_run(root=root, name=name, task=task, trained=True)
     except Mistake:
-        if not _WHOLE_ID.fullmatch(name):
+        if not WHOLE_ID.fullmatch(name):
             raise
         if not _fetch(root=root, run_id=name):
             raise

@@ -1,6 +1,7 @@
 """Where runs lie and how a person names one: `latest`, an MLflow run id, or the beginning of one."""
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,9 @@ from typing import Any
 from pipeline.errors import Mistake
 
 _SHOWN = 5
+
+WHOLE_ID = re.compile("[0-9a-f]{32}")
+"""How MLflow writes the id of a run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +92,22 @@ def find_run(
     if len(found) == 1:
         return found[0]
     raise Mistake(_not_one(key=key, name=name, found=found, runs=runs))
+
+
+def check_run(*, root: Path, settings: dict[str, Any]) -> None:
+    """Answer a wrong `run=` at once, before torch is imported.
+
+    A whole id may still be known to the MLflow server; that is looked up later.
+
+    Args:
+        root: The project's root folder.
+        settings: Of a verb with `run`, `checkpoint` and `task_name`.
+
+    Raises:
+        Mistake: No run on this machine is meant.
+    """
+    if settings["checkpoint"] is None and not WHOLE_ID.fullmatch(settings["run"]):
+        find_run(root=root, name=settings["run"], task=settings["task_name"], trained=True)
 
 
 def _has_checkpoint(run: Run) -> bool:

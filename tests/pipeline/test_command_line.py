@@ -104,6 +104,7 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     [
         ("evaluate", "split=tset", "test"),
         ("evaluate", "spilt=test", "split"),
+        ("evaluate", "run=zzz", "there is no run"),
         ("predict", "run=latest", "input"),
         ("models", "format=jsn", "json"),
         ("browse", "split=vall", "val"),
