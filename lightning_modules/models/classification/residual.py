@@ -1,16 +1,13 @@
 """What the residual networks of torchvision share: a stem that fits the images, weights, freezing."""
 
 from collections.abc import Callable
-from typing import Literal
 
 from torch import nn
 from torchvision.models import ResNet
 
+from lightning_modules.models.stems import Stem, wants_small_stem
 from lightning_modules.models.torchvision_weights import published
 from lightning_modules.models.weights import prepare
-
-Stem = Literal["auto", "imagenet", "small"]
-LARGEST_SMALL_IMAGE = 64
 
 
 def residual_network(
@@ -40,10 +37,9 @@ def residual_network(
         ValueError: If ``stem`` or ``freeze`` is unknown, or the weights do not fit.
         OSError: If the published weights cannot be fetched.
     """
-    if stem not in ("auto", "imagenet", "small"):
-        raise ValueError(f"model.stem={stem} is not one of auto, imagenet, small")
+    is_small = wants_small_stem(stem=stem, image_size=image_size, pretrained=pretrained)
     network = build(num_classes=num_classes)
-    if stem == "small" or (stem == "auto" and image_size <= LARGEST_SMALL_IMAGE and not pretrained):
+    if is_small:
         network.conv1 = _convolution(in_channels, kernel_size=3, stride=1)
         network.maxpool = nn.Identity()
     elif in_channels != 3:

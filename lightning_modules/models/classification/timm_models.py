@@ -8,6 +8,7 @@ import timm.models
 from torch import nn
 
 from lightning_modules.models.names import require_known
+from lightning_modules.models.stems import Stem, keep_size_at_first, wants_small_stem
 from lightning_modules.models.weights import prepare
 
 
@@ -19,6 +20,7 @@ def by_name(
     image_size: int = 224,
     drop_rate: float = 0.0,
     drop_path_rate: float = 0.0,
+    stem: Stem = "auto",
     pretrained: bool | str = False,
     freeze: str = "none",
 ) -> nn.Module:
@@ -37,6 +39,8 @@ def by_name(
         image_size: Side of the images in pixels; given to the networks that are built for one size.
         drop_rate: Dropout before the head, in [0, 1).
         drop_path_rate: Stochastic depth, in [0, 1); 0 leaves it out.
+        stem: ``imagenet``: as published; ``small``: the first convolution keeps the size and the pooling
+            behind it is left out; ``auto``: small up to 64 pixels, unless weights are given.
         pretrained: True for published weights, or the path of a state-dict file.
         freeze: ``none``, ``all_but_head`` or ``stage:N``.
 
@@ -54,6 +58,8 @@ def by_name(
         pretrained=pretrained is True,
         **_options(name, image_size=image_size, drop_path_rate=drop_path_rate),
     )
+    if wants_small_stem(stem=stem, image_size=image_size, pretrained=pretrained):
+        keep_size_at_first(model)
     prepare(model, pretrained=pretrained if isinstance(pretrained, str) else False, freeze=freeze)
     return model
 

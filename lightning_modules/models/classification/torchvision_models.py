@@ -7,6 +7,7 @@ import torchvision.models
 from torch import nn
 
 from lightning_modules.models.names import require_known
+from lightning_modules.models.stems import Stem, keep_size_at_first, wants_small_stem
 from lightning_modules.models.torchvision_weights import published
 from lightning_modules.models.weights import prepare
 
@@ -17,6 +18,7 @@ def by_name(
     num_classes: int,
     in_channels: int = 3,
     image_size: int = 224,
+    stem: Stem = "auto",
     pretrained: bool | str = False,
     freeze: str = "none",
 ) -> nn.Module:
@@ -32,6 +34,8 @@ def by_name(
         num_classes: Number of classes.
         in_channels: 1 for grey images, 3 for colour; weights for 3 are adapted.
         image_size: Side of the images in pixels; only transformers are built for one size.
+        stem: ``imagenet``: as published; ``small``: the first convolution keeps the size and the pooling
+            behind it is left out; ``auto``: small up to 64 pixels, unless weights are given.
         pretrained: True for torchvision's weights, or the path of a state-dict file.
         freeze: ``none``, ``all_but_head`` or ``stage:N``.
 
@@ -42,6 +46,8 @@ def by_name(
     require_known(name, torchvision.models.list_models(module=torchvision.models), library="torchvision")
     options = _options(name, image_size=image_size)
     model: nn.Module = torchvision.models.get_model(name, weights=None, num_classes=num_classes, **options)
+    if wants_small_stem(stem=stem, image_size=image_size, pretrained=pretrained):
+        keep_size_at_first(model)
     _expect_scaling(model, pretrained is True and in_channels == 3)
     if in_channels != 3:
         _replace_stem(model, in_channels)

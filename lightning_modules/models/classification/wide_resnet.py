@@ -3,7 +3,8 @@
 import torchvision.models
 from torchvision.models import ResNet
 
-from lightning_modules.models.classification.residual import Stem, residual_network
+from lightning_modules.models.classification.residual import residual_network
+from lightning_modules.models.stems import Stem
 
 
 def wide_resnet50_2(

@@ -8,9 +8,9 @@ from torch import nn
 
 from lightning_modules.counting import count_multiply_adds
 from lightning_modules.models.classification import lenet, resnet, resnext, wide_resnet
-from lightning_modules.models.classification.residual import Stem
 from lightning_modules.models.classification.resnet8 import resnet8
 from lightning_modules.models.classification.torchvision_models import by_name
+from lightning_modules.models.stems import Stem
 
 IMAGENET = [
     (resnet.resnet18, 11_689_512, 1_814_073_344),
