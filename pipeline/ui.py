@@ -156,7 +156,9 @@ def _next_free(host: str, port: int) -> int:
 
 
 def _start(composed: Composed) -> int:
-    return serve(root=composed.root, host=composed.settings["host"], port=composed.settings["port"])
+    from pipeline.work.ui import run
+
+    return run(composed=composed, **composed.settings)
 
 
 def main() -> None:
