@@ -6,7 +6,7 @@ override PY := .venv/bin/python
 override STAMP := .venv/installed
 override RUN := $(PY) -m pipeline.forward
 override CHECKED := pipeline datamodules lightning_modules
-override VERBS := help setup train evaluate predict models browse ui test test-slow lint format lock clean
+override VERBS := help setup train evaluate predict models data browse ui test test-slow bench lint format lock clean
 override DELETIONS := $(filter ~%,$(MAKECMDGOALS))
 override STRANGERS := $(filter-out $(VERBS) $(STAMP) ~%,$(MAKECMDGOALS))
 
@@ -55,6 +55,9 @@ predict: $(STAMP) ## predict files: make predict run=latest input=photographs/ o
 models: $(STAMP) ## list the models with size, cost, source and paper: make models format=json
 	@$(RUN) pipeline.models
 
+data: $(STAMP) ## read a data set and list what is broken in it: make data task=detection data=digit_scenes
+	@$(RUN) pipeline.data
+
 browse: $(STAMP) ## draw what a network will see: make browse data=digits transforms=heavy
 	@$(RUN) pipeline.browse
 
@@ -66,6 +69,9 @@ test: $(STAMP) ## run the fast tests: make test ARGS="-k signatures"
 
 test-slow: $(STAMP) ## run the tests that take longer than five seconds each
 	@$(RUN) pytest -m slow
+
+bench: $(STAMP) ## measure the cost of a training step beside a bare loop: make bench ARGS="--steps 8"
+	@$(RUN) tests.benchmarks.detection_step
 
 lint: $(STAMP) ## check style, types and who imports whom
 	@$(PY) -m ruff check .

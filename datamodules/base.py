@@ -8,7 +8,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any, ClassVar, Literal, NotRequired, Protocol, TypedDict
 
 import cv2
 import numpy as np
@@ -21,7 +21,7 @@ from datamodules.arrays import ByteArray
 from datamodules.images import read_image
 from datamodules.randomness import stable_hash
 from datamodules.samplers import Draw, OrderedSampler, TrainSampler, even_batch_size, processes
-from datamodules.transforms import Pipeline, Recipe, compose
+from datamodules.transforms import Recipe, compose
 
 log = logging.getLogger(__name__)
 
@@ -56,11 +56,19 @@ class PredictionItem(TypedDict):
     error: str
 
 
+class PicturePipeline(Protocol):
+    """A recipe for a picture without targets."""
+
+    def __call__(self, picture: ByteArray, *, seed: int) -> Tensor:
+        """From uint8 (H, W, 3) to uint8 (3, H', W'); the seed decides everything random."""
+
+
 class DataModule(LightningDataModule, ABC):
     """Base of the data modules.
 
     Args:
-        transforms: Recipes ``train`` and ``eval``, each a mapping of named steps.
+        transforms: Recipes ``train`` and ``eval``, each a mapping of named steps; where `combines` is
+            true also ``combine``, named steps that put several pictures together.
         seed: Decides order and augmentation of training; splits do not depend on it.
         image_size: Side in pixels of what the network sees.
         batch_size: Items in a batch, for each process.
@@ -70,6 +78,9 @@ class DataModule(LightningDataModule, ABC):
         horizontal_flip: Probability in [0, 1] at which mirror images are natural here; recipes read it
             from the configuration.
     """
+
+    combines: ClassVar[bool] = False
+    """Whether these data can put several pictures together, as a recipe's ``combine`` part asks."""
 
     def __init__(
         self,
@@ -84,7 +95,8 @@ class DataModule(LightningDataModule, ABC):
         horizontal_flip: float = 0.0,
     ) -> None:
         super().__init__()
-        _check_options(transforms, image_size, batch_size, num_workers, channels, horizontal_flip)
+        _check_recipes(transforms, combines=self.combines)
+        _check_options(image_size, batch_size, num_workers, channels, horizontal_flip)
         self.seed = seed
         self.image_size = image_size
         self.batch_size = batch_size
@@ -93,11 +105,33 @@ class DataModule(LightningDataModule, ABC):
         self.drop_last = drop_last
         self.horizontal_flip = horizontal_flip
         self.pipelines = {
-            name: compose(recipe, image_size=image_size, channels=channels, name=f"transforms.{name}")
-            for name, recipe in transforms.items()
+            name: self.compose_recipe(f"transforms.{name}", transforms[name]) for name in ("train", "eval")
         }
+        self.combinations = [step for step in transforms.get("combine", {}).values() if step is not None]
         self.measured_split: Split = "test"
         self._train_sampler: TrainSampler | None = None
+
+    def compose_recipe(self, name: str, recipe: Recipe) -> Any:
+        """Make what `dataset` applies to each item of a recipe's steps; here a `Pipeline` of pictures.
+
+        Args:
+            name: Where the recipe stands in the configuration, for messages.
+            recipe: Named steps in order.
+        """
+        return compose(recipe, image_size=self.image_size, channels=self.channels, name=name)
+
+    @staticmethod
+    def collate(items: list[Any]) -> Any:
+        """One batch of items, also of those of `predict_dataset`.
+
+        It is static so that a worker process that is spawned is sent a name, not the data.
+        """
+        return default_collate(items)
+
+    @property
+    @abstractmethod
+    def metadata(self) -> Mapping[str, Any]:
+        """What a network must know, as plain values; ``class_names`` among them where there are classes."""
 
     @abstractmethod
     def dataset(self, split: Split, *, augment: bool) -> Dataset[Any]:
@@ -168,7 +202,26 @@ class DataModule(LightningDataModule, ABC):
             epoch: The epoch whose augmentation is drawn.
         """
         dataset = self.dataset(split, augment=split == "train")
-        return default_collate([dataset[Draw(position, epoch, 0)] for position in positions])
+        return self.collate([dataset[Draw(position, epoch, 0)] for position in positions])
+
+    def inspect(self) -> dict[str, Any]:
+        """What a person should know of the data before training on them, as plain values.
+
+        Returns:
+            ``title``, ``tables`` (each with ``title``, ``columns`` and ``rows``) and ``problems`` (each
+            with ``file``, ``line``, ``record`` and ``problem``), which data look for that read files.
+        """
+        self.prepare_data()
+        self.setup("fit")
+        summary = self.summary()
+        counts = summary.get("class_counts", {})
+        names = self.metadata.get("class_names", [])
+        sizes = [[split, summary["sizes"][split]] for split in SPLITS]
+        classes = [[name, *(counts[split][i] for split in SPLITS)] for i, name in enumerate(names)]
+        tables = [{"title": "splits", "columns": ["split", "pictures"], "rows": sizes}]
+        if classes:
+            tables.append({"title": "classes", "columns": ["class", *SPLITS], "rows": classes})
+        return {"title": summary["name"], "tables": tables, "problems": []}
 
     def _check_last_batch(self, size: int) -> None:
         if self.drop_last and size < self.batch_size:
@@ -213,6 +266,7 @@ class DataModule(LightningDataModule, ABC):
             sampler=sampler,
             num_workers=self.num_workers,
             drop_last=drop_last,
+            collate_fn=self.collate,
             pin_memory=torch.cuda.is_available(),
             persistent_workers=persistent and self.num_workers > 0,
             worker_init_fn=start_worker,
@@ -230,7 +284,7 @@ class PredictionDataset(Dataset[PredictionItem]):
         image_size: Side in pixels of the black picture that stands for a broken file.
     """
 
-    def __init__(self, paths: Sequence[Path], *, pipeline: Pipeline, image_size: int) -> None:
+    def __init__(self, paths: Sequence[Path], *, pipeline: PicturePipeline, image_size: int) -> None:
         self._paths = list(paths)
         self._pipeline = pipeline
         self._image_size = image_size
@@ -262,16 +316,22 @@ def start_worker(worker_id: int) -> None:
 Check = tuple[str, Any, Callable[[Any], bool], str]
 
 
+def _check_recipes(transforms: Mapping[str, Recipe], *, combines: bool) -> None:
+    if set(transforms) - {"combine"} != {"train", "eval"}:
+        optional = ", and may have combine" if combines else ""
+        raise ValueError(
+            f"transforms has the recipes {sorted(transforms)}, but needs exactly train and eval{optional}"
+        )
+    if transforms.get("combine") and not combines:
+        raise ValueError(
+            f"transforms.combine={sorted(transforms['combine'])} puts several pictures together, which these "
+            "data cannot do; leave the part out, or choose other transforms"
+        )
+
+
 def _check_options(
-    transforms: Mapping[str, Recipe],
-    image_size: int,
-    batch_size: int,
-    num_workers: int,
-    channels: int,
-    horizontal_flip: float,
+    image_size: int, batch_size: int, num_workers: int, channels: int, horizontal_flip: float
 ) -> None:
-    if set(transforms) != {"train", "eval"}:
-        raise ValueError(f"transforms has the recipes {sorted(transforms)}, but needs exactly train and eval")
     checks: list[Check] = [
         ("image_size", image_size, lambda value: value >= 1, "at least 1"),
         ("batch_size", batch_size, lambda value: value >= 1, "at least 1"),

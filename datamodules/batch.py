@@ -49,3 +49,45 @@ class ClassificationMetadata(TypedDict):
     channels: int
     mean: list[float]
     std: list[float]
+
+
+class DetectionBatch(TypedDict):
+    """Images of any size with the boxes of their objects; lists have B entries, one for each image.
+
+    Attributes:
+        image: uint8 (3, H, W) each, RGB in [0, 255].
+        index: int64 (B,), position of each image in its data set.
+        boxes: float32 (N, 4) each, x1 y1 x2 y2 in pixels of the image; x2 and y2 are exclusive.
+        labels: int64 (N,) each, class ids in [0, C); no id stands for the background.
+        areas: float32 (N,) each, area of the object in pixels: that of its mask where the data has one.
+        is_crowd: bool (N,) each, whether a box stands for many objects; not trained on.
+        is_difficult: bool (N,) each, whether PASCAL VOC leaves the object out of its measure.
+        masks: uint8 (N, H, W) each, 1 inside the object; an empty list where they were not asked for.
+    """
+
+    image: list[Tensor]
+    index: Tensor
+    boxes: list[Tensor]
+    labels: list[Tensor]
+    areas: list[Tensor]
+    is_crowd: list[Tensor]
+    is_difficult: list[Tensor]
+    masks: list[Tensor]
+
+
+class DetectionMetadata(TypedDict):
+    """What a detector must know of its data; plain values, stored in every checkpoint.
+
+    Attributes:
+        class_names: C names in the order of the class ids.
+        class_counts: C numbers of objects in the training split.
+        category_ids: C ids that the data's own files use for the classes, for results in its format.
+        image_size: Short side in pixels at which a network sees the images.
+        scale: Size of network that suits the data: ``light`` or ``published``.
+    """
+
+    class_names: list[str]
+    class_counts: list[int]
+    category_ids: list[int]
+    image_size: int
+    scale: str

@@ -143,6 +143,13 @@ class ImageFolder(ClassificationDataModule):
 
     def read(self) -> Labelled:
         """List the files."""
+        return self._read(self.on_error)
+
+    def read_all(self) -> Labelled:
+        """List all files, also the broken ones."""
+        return self._read("raise")
+
+    def _read(self, on_error: OnError) -> Labelled:
         listing = list_folders(self.data_dir)
         check_classes(
             listing.class_names,
@@ -156,7 +163,7 @@ class ImageFolder(ClassificationDataModule):
             test=0.0 if "test" in groups else self.test_fraction,
             seed=self.split_seed,
         )
-        return to_labelled(listing, cut=cut, on_error=self.on_error)
+        return to_labelled(listing, cut=cut, on_error=on_error)
 
 
 class ImageNet(ClassificationDataModule):
@@ -194,6 +201,13 @@ class ImageNet(ClassificationDataModule):
 
     def read(self) -> Labelled:
         """List the files."""
+        return self._read(self.on_error)
+
+    def read_all(self) -> Labelled:
+        """List all files, also the broken ones."""
+        return self._read("raise")
+
+    def _read(self, on_error: OnError) -> Labelled:
         for split in ("train", "val"):
             if not (self.data_dir / split).is_dir():
                 raise FileNotFoundError(
@@ -206,7 +220,7 @@ class ImageNet(ClassificationDataModule):
             listing.class_names, where=str(self.data_dir), class_names=None, num_classes=self.num_classes
         )
         cut = Cut(val=0.0, test=0.0, seed=self.split_seed)
-        return to_labelled(listing, cut=cut, on_error=self.on_error, test_is_val=True)
+        return to_labelled(listing, cut=cut, on_error=on_error, test_is_val=True)
 
 
 class Csv(ClassificationDataModule):
@@ -254,14 +268,21 @@ class Csv(ClassificationDataModule):
 
     def read(self) -> Labelled:
         """Read the manifest."""
+        return self._read(self.on_error, missing=self.on_error)
+
+    def read_all(self) -> Labelled:
+        """Read the manifest; missing and broken pictures are kept."""
+        return self._read("raise", missing="skip")
+
+    def _read(self, on_error: OnError, *, missing: OnError) -> Labelled:
         listing = list_manifest(
-            self.manifest, data_dir=self.data_dir, class_names=self.class_names, on_error=self.on_error
+            self.manifest, data_dir=self.data_dir, class_names=self.class_names, on_error=missing
         )
         check_classes(
             listing.class_names, where=str(self.manifest), class_names=None, num_classes=self.num_classes
         )
         cut = Cut(val=self.val_fraction, test=self.test_fraction, seed=self.split_seed)
-        return to_labelled(listing, cut=cut, on_error=self.on_error)
+        return to_labelled(listing, cut=cut, on_error=on_error)
 
 
 def _check_fraction(name: str, value: float) -> None:

@@ -14,7 +14,9 @@ from datamodules.arrays import ByteArray, IntArray
 from datamodules.base import SPLITS, DataModule, LoaderOptions, Split
 from datamodules.batch import ClassificationMetadata
 from datamodules.drawing import captioned
+from datamodules.labelled_inspection import inspect_labelled, only_problems
 from datamodules.readers.labelled import Labelled
+from datamodules.readers.problems import BrokenRecords
 from datamodules.samplers import BalancedSampler, Draw, EpochSampler, TrainSampler
 from datamodules.statistics import channel_statistics
 from datamodules.transforms import Pipeline, Recipe
@@ -144,6 +146,10 @@ class ClassificationDataModule(DataModule):
     def read(self) -> Labelled:
         """Read or list the pictures, with the splits that the data has of itself."""
 
+    def read_all(self) -> Labelled:
+        """As `read`, but with the pictures that cannot be read, too."""
+        return self.read()
+
     @property
     def cache_dir(self) -> Path | None:
         """Where what is computed from the pictures is remembered; None for data in memory."""
@@ -187,6 +193,18 @@ class ClassificationDataModule(DataModule):
             "mean": list(self.mean),
             "std": list(self.std),
         }
+
+    def inspect(self) -> dict[str, Any]:
+        """Splits, classes, picture sizes and what is broken; every file is read once.
+
+        Returns:
+            See `DataModule.inspect`.
+        """
+        self.prepare_data()
+        try:
+            return inspect_labelled(self.read_all(), cache_dir=self.cache_dir)
+        except BrokenRecords as error:
+            return only_problems(error)
 
     def summary(self) -> dict[str, Any]:
         """Name, sizes, class counts, pictures left out and digest as plain values."""

@@ -16,11 +16,14 @@ import torch
 from torch import Tensor
 
 from datamodules.arrays import ByteArray
+from datamodules.box_pipeline import MIN_SIDE, BoxPipeline
 from datamodules.images import to_grey
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it would ask the network at import
 
 import albumentations as A
+from albumentations.augmentations.crops.transforms import CropSizeError
+from albumentations.core.type_definitions import Targets
 
 Step: TypeAlias = A.BasicTransform | A.BaseCompose
 Recipe: TypeAlias = Mapping[str, Step | None]
@@ -31,6 +34,10 @@ EIGENVALUES = np.array([0.2175, 0.0188, 0.0045])
 EIGENVECTORS = np.array([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]])
 
 INTERPOLATIONS = (cv2.INTER_NEAREST, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_AREA, cv2.INTER_LANCZOS4)
+
+
+REFUSALS = (ValueError, CropSizeError, cv2.error)
+"""What steps raise when a picture does not suit them."""
 
 
 class Pipeline:
@@ -86,6 +93,45 @@ class Pipeline:
 def compose(steps: Recipe, *, image_size: int, channels: int, name: str) -> Pipeline:
     """Make a pipeline of a recipe's steps; see `Pipeline`."""
     return Pipeline(steps, image_size=image_size, channels=channels, name=name)
+
+
+def compose_boxes(steps: Recipe, *, channels: int, min_visibility: float, name: str) -> BoxPipeline:
+    """Make a pipeline for pictures with objects of a recipe's steps; see `BoxPipeline`.
+
+    Args:
+        steps: Named steps in order; None leaves a step out, and without steps every object stays as it is.
+        channels: 1 makes the result grey, in all three channels.
+        min_visibility: Share of a box, in [0, 1], that must stay in the picture at every single step; boxes
+            of which less is left are dropped.
+        name: Where the recipe stands in the configuration, for messages.
+
+    Raises:
+        ValueError: If the share is out of range, or a step would leave boxes or masks behind.
+    """
+    if not 0 <= min_visibility <= 1:
+        raise ValueError(f"data.min_visibility={min_visibility} must be in [0, 1]")
+    chosen = [step for step in steps.values() if step is not None]
+    for step in chosen:
+        _check_takes_boxes(step, name=name)
+    moves = any("bboxes" in step.available_keys for step in chosen)
+    # Without a smallest side, albumentations keeps boxes that are wholly outside and then refuses them.
+    objects = A.BboxParams(
+        format="pascal_voc",
+        clip=True,
+        filter_invalid_bboxes=True,
+        min_visibility=min_visibility,
+        min_width=MIN_SIDE,
+        min_height=MIN_SIDE,
+    )
+    composed = A.Compose(chosen, bbox_params=objects if moves else None) if chosen else None
+    return BoxPipeline(composed, channels=channels, moves=moves, refusals=REFUSALS, name=name)
+
+
+def _check_takes_boxes(step: Step, *, name: str) -> None:
+    for part in step.transforms if isinstance(step, A.BaseCompose) else ():
+        _check_takes_boxes(part, name=name)
+    if isinstance(step, A.DualTransform) and not {Targets.BBOXES, Targets.MASK} <= set(step._targets):
+        raise ValueError(f"{name} has the step {type(step).__name__}, which does not move boxes and masks")
 
 
 class ScaleJitter(A.SmallestMaxSize):  # type: ignore[misc]
@@ -211,3 +257,13 @@ class PcaLighting(A.ImageOnlyTransform):  # type: ignore[misc]
         shift = EIGENVECTORS @ (alpha * EIGENVALUES) * 255
         table = (np.arange(256)[:, None] + shift).round().clip(0, 255).astype(np.uint8)
         return np.asarray(cv2.LUT(img, table[None]), dtype=np.uint8)
+
+
+class BoxStep(A.DualTransform):  # type: ignore[misc]
+    """Base of own steps that move pixels, boxes and masks, in files that must not import albumentations."""
+
+    _targets = (Targets.IMAGE, Targets.MASK, Targets.BBOXES)
+
+
+class BoxSchema(A.BasicTransform.InitSchema):  # type: ignore[misc]
+    """Base of the types of such a step's arguments, which each step declares as ``InitSchema``."""

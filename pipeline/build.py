@@ -15,6 +15,7 @@ from torch import nn
 
 from pipeline.errors import Mistake
 from pipeline.nodes import refusal
+from pipeline.signatures import find_signature
 
 Config = dict[str, Any]
 
@@ -57,25 +58,37 @@ def datamodule(config: Config) -> LightningDataModule:
     return built
 
 
-def filled_from_data(config: Config, metadata: Mapping[str, Any]) -> Config:
-    """Put what only the data knows where the model's configuration says null.
+def filled_from_data(config: Config, datamodule: Any) -> Config:
+    """Put what only the data knows where the model's configuration says null, or asks for anchors.
 
     Args:
         config: The resolved configuration.
-        metadata: The data module's.
+        datamodule: The data, set up.
 
     Returns:
-        A copy with `num_classes`, `in_channels` and `image_size` of the model filled in.
+        A copy with `num_classes`, `in_channels`, `image_size`, `scale` and `anchors` of the model filled in.
     """
+    metadata = datamodule.metadata
     filled = copy.deepcopy(config)
     known = {
         "num_classes": len(metadata["class_names"]) if "class_names" in metadata else None,
         "in_channels": metadata.get("channels"),
         "image_size": metadata.get("image_size"),
+        "scale": metadata.get("scale"),
     }
     model = filled["model"]
     model.update({key: value for key, value in known.items() if key in model and model[key] is None})
+    if model.get("anchors") == "kmeans":
+        # Numbers and not the word, so that the checkpoint builds the same network without the data.
+        model["anchors"] = datamodule.kmeans_anchors(model["num_anchors"])
     return filled
+
+
+def without_weights(model: Mapping[str, Any]) -> Config:
+    """The node of a model that gets its weights from a checkpoint: nothing is downloaded or read first."""
+    if "load_weights" in find_signature(model["_target_"]).parameters:
+        return {**model, "load_weights": False}
+    return {**model, **({"pretrained": False} if "pretrained" in model else {})}
 
 
 def task(config: Config, metadata: Mapping[str, Any]) -> LightningModule:

@@ -110,10 +110,7 @@ def load_task(checkpoint: dict[str, Any], *, path: Path) -> LightningModule:
         Mistake: The weights do not fit the network that the checkpoint's own configuration describes.
     """
     record = checkpoint["pipeline"]
-    config = {**record["config"], "model": dict(record["config"]["model"])}
-    if "pretrained" in config["model"]:
-        # The weights come from the checkpoint; nothing needs to be downloaded first.
-        config["model"]["pretrained"] = False
+    config = {**record["config"], "model": build.without_weights(record["config"]["model"])}
     task = build.task(config, record["metadata"])
     try:
         task.load_state_dict(checkpoint["state_dict"])

@@ -207,16 +207,17 @@ def problems_of(*, verb: str, config: Mapping[str, Any]) -> "list[Problem]":
     settings = settings_of(verb=verb, config=config)
     nodes = {key: value for key, value in config.items() if key not in settings}
     # Partial, because the worker adds what only it knows.
-    nodes[verb] = {"_target_": f"pipeline.work.{verb}.run", "_partial_": True, **settings}
-    problems = find_problems(nodes, top_level=top_level_keys(verb) | {verb})
-    return [*_without_header(config), *(_as_typed(problem, verb) for problem in problems)]
+    own = f"({verb})"  # no key that a group could have: `data` is a verb and a group
+    nodes[own] = {"_target_": f"pipeline.work.{verb}.run", "_partial_": True, **settings}
+    problems = find_problems(nodes, top_level=top_level_keys(verb) | {own})
+    return [*_without_header(config), *(_as_typed(problem, own) for problem in problems)]
 
 
-def _as_typed(problem: "Problem", verb: str) -> "Problem":
-    message = (
-        problem.message.replace(f"{verb}.", "") if problem.key.startswith(f"{verb}.") else problem.message
+def _as_typed(problem: "Problem", own: str) -> "Problem":
+    """Without the name that the verb's own values were checked under."""
+    return replace(
+        problem, key=problem.key.removeprefix(f"{own}."), message=problem.message.replace(f"{own}.", "")
     )
-    return replace(problem, key=problem.key.removeprefix(f"{verb}."), message=message)
 
 
 def _without_header(config: Mapping[str, Any]) -> "list[Problem]":

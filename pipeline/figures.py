@@ -59,7 +59,7 @@ def confusion_matrix(counts: Integers, names: Sequence[str]) -> Figure:
     if len(names) > MOST_CLASSES_WITH_NUMBERS:
         return _many_classes(counts, names)
     side = max(5.0, 0.55 * len(names) + 2)
-    figure = _figure(side, side)
+    figure = new_figure(side, side)
     axes = figure.subplots()
     axes.imshow(_cell_colours(counts), interpolation="nearest")
     shares = _shares(counts)
@@ -68,8 +68,8 @@ def confusion_matrix(counts: Integers, names: Sequence[str]) -> Figure:
         colour = "white" if dark else INK
         axes.text(column, row, str(counts[row, column]), ha="center", va="center", color=colour, fontsize=9)
     upright = max(map(len, names)) <= 3
-    axes.set_xticks(range(len(names)), [_short(name) for name in names], rotation=0 if upright else 90)
-    axes.set_yticks(range(len(names)), [_short(name) for name in names])
+    axes.set_xticks(range(len(names)), [short_name(name) for name in names], rotation=0 if upright else 90)
+    axes.set_yticks(range(len(names)), [short_name(name) for name in names])
     axes.set(xlabel="prediction", ylabel="truth", title=f"Confusion matrix: {_right(counts)}")
     axes.spines[:].set_color(GREY)
     axes.tick_params(length=0)
@@ -87,47 +87,66 @@ def _cell_colours(counts: Integers) -> Floats:
 
 
 def _many_classes(counts: Integers, names: Sequence[str]) -> Figure:
-    figure = _figure(14, 7)
+    figure = new_figure(14, 7)
     left, right = figure.subplots(1, 2)
     figure.suptitle(f"Confusion of {len(names):,} classes: {_right(counts)}", color=INK)
-    _weakest_classes(left, counts, names)
-    _confused_pairs(right, counts, names)
+    weakest_classes(left, counts, names)
+    confused_pairs(right, counts, names)
     return figure
 
 
-def _weakest_classes(axes: Axes, counts: Integers, names: Sequence[str]) -> None:
+def weakest_classes(axes: Axes, counts: Integers, names: Sequence[str]) -> None:
+    """The classes of which the smallest share was found.
+
+    Args:
+        axes: Where to draw.
+        counts: (C, at least C), truth by row and prediction by column.
+        names: C class names.
+    """
     recall = np.where(counts.sum(axis=1) > 0, np.diag(_shares(counts)), np.inf)
     weakest = [
         int(place) for place in np.argsort(recall, kind="stable")[:SHOWN] if np.isfinite(recall[place])
     ]
     notes = [f" {counts[place, place]} of {counts[place].sum()}" for place in weakest]
-    _bars(
-        axes, [_short(names[place]) for place in weakest], [recall[place] for place in weakest], notes, BLUE
+    bars(
+        axes,
+        [short_name(names[place]) for place in weakest],
+        [recall[place] for place in weakest],
+        notes,
+        BLUE,
     )
     axes.set(title="Weakest classes", xlabel="share of the class that was found", xlim=(0, 1.15))
 
 
-def _confused_pairs(axes: Axes, counts: Integers, names: Sequence[str]) -> None:
+def confused_pairs(axes: Axes, counts: Integers, names: Sequence[str]) -> None:
+    """The pairs of classes that are confused most.
+
+    Args:
+        axes: Where to draw.
+        counts: (C, C), truth by row and prediction by column.
+        names: C class names.
+    """
     wrong = counts.copy()
     np.fill_diagonal(wrong, 0)
     order = np.argsort(-wrong, axis=None, kind="stable")[:SHOWN]
     pairs = [divmod(int(place), len(names)) for place in order if wrong.flat[place]]
     notes = [f" {counts[pair]} of {counts[pair[0]].sum()}" for pair in pairs]
-    labels = [f"{_short(names[row])} → {_short(names[column])}" for row, column in pairs]
-    _bars(axes, labels, [float(counts[pair]) for pair in pairs], notes, ORANGE)
+    labels = [f"{short_name(names[row])} → {short_name(names[column])}" for row, column in pairs]
+    bars(axes, labels, [float(counts[pair]) for pair in pairs], notes, ORANGE)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(title="Most confused pairs (truth → prediction)" if pairs else "No mistakes", xlabel="images")
     axes.margins(x=0.18)
 
 
-def _bars(
+def bars(
     axes: Axes, labels: Sequence[str], values: Sequence[float], notes: Sequence[str], colour: str
 ) -> None:
-    bars = axes.barh(range(len(values)), values, color=colour)
-    axes.bar_label(bars, notes, fontsize=8, color=INK)
+    """A list from top to bottom, with a bar and a note for each entry."""
+    drawn = axes.barh(range(len(values)), values, color=colour)
+    axes.bar_label(drawn, notes, fontsize=8, color=INK)
     axes.set_yticks(range(len(values)), labels, fontsize=9)
     axes.set_ylim(len(values) - 0.4, -0.6)
-    _tidy(axes, grid="x")
+    tidy(axes, grid="x")
 
 
 def _shares(counts: Integers) -> Floats:
@@ -176,7 +195,7 @@ def reliability_diagram(confidence: Floats, correct: NDArray[np.bool_], bins: in
     """
     means, shares, counts = calibration_bins(confidence, correct, bins)
     edges, width = np.arange(bins) / bins, 1 / bins
-    figure = _figure(6, 6.6)
+    figure = new_figure(6, 6.6)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     filled = counts > 0
     upper.bar(
@@ -195,7 +214,7 @@ def reliability_diagram(confidence: Floats, correct: NDArray[np.bool_], bins: in
     if counts.max(initial=0) > 100:
         lower.set(yscale="log", ylim=(0.8, None))
     for axes in (upper, lower):
-        _tidy(axes)
+        tidy(axes)
     return figure
 
 
@@ -211,7 +230,7 @@ def learning_curves(rows: Sequence[Mapping[str, Any]], *, monitor: str = "") -> 
     others = [name for name in names if name not in losses and name.startswith("val/")] or [
         name for name in names if name not in losses
     ]
-    figure = _figure(11, 4.6)
+    figure = new_figure(11, 4.6)
     left, right = figure.subplots(1, 2)
     _curves(left, rows, losses, monitor)
     left.set_title("Loss")
@@ -236,7 +255,7 @@ def _curves(axes: Axes, rows: Sequence[Mapping[str, Any]], names: Sequence[str],
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     if names:
         axes.legend(frameon=False, fontsize=9)
-    _tidy(axes)
+    tidy(axes)
 
 
 def _learning_rate(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -259,7 +278,7 @@ def worst_and_best(worst: Sequence[Example], best: Sequence[Example], *, columns
     """
     groups = {"Highest loss": worst, "Right with most confidence": best}
     heights = [max(1, -(-len(group) // columns)) for group in groups.values()]
-    figure = _figure(1.9 * columns, 2.35 * sum(heights) + 0.8)
+    figure = new_figure(1.9 * columns, 2.35 * sum(heights) + 0.8)
     parts = figure.subfigures(2, 1, height_ratios=heights, squeeze=False)
     for part, height, (title, group) in zip(parts.flat, heights, groups.items(), strict=True):
         part.suptitle(title if group else f"{title}: none", x=0.01, ha="left", fontweight="bold", color=INK)
@@ -274,8 +293,8 @@ def worst_and_best(worst: Sequence[Example], best: Sequence[Example], *, columns
 def _show(axes: Axes, example: Example) -> None:
     axes.imshow(example.image, interpolation="nearest" if max(example.image.shape) < 150 else "antialiased")
     right = example.truth == example.prediction
-    said = f"{_short(example.prediction)} ({_percent(example.confidence)})"
-    is_ = f"{_short(example.truth)} ({_percent(example.truth_probability)})"
+    said = f"{short_name(example.prediction)} ({_percent(example.confidence)})"
+    is_ = f"{short_name(example.truth)} ({_percent(example.truth_probability)})"
     axes.set_title(said if right else f"said {said}\nis {is_}", fontsize=9, color=GREEN if right else ORANGE)
 
 
@@ -284,16 +303,18 @@ def _percent(share: float) -> str:
     return f"{100 * share:.3g} %" if share < 0.99 else f"{np.floor(10000 * share) / 100:.2f} %"
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure in the style of all others; sizes in inches."""
     return Figure(figsize=(width, height), dpi=130, layout="constrained", facecolor="white")
 
 
-def _tidy(axes: Axes, grid: Literal["x", "y"] = "y") -> None:
+def tidy(axes: Axes, grid: Literal["x", "y"] = "y") -> None:
+    """Leave out what carries no number."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(visible=True, axis=grid, color="#e6e9ec", linewidth=0.8)
     axes.set_axisbelow(True)
 
 
-def _short(name: str, longest: int = 26) -> str:
+def short_name(name: str, longest: int = 26) -> str:
     """Cut in the middle: names of a family differ at their ends."""
     return name if len(name) <= longest else f"{name[: longest // 2 - 1]}…{name[-longest // 2 :]}"

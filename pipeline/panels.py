@@ -27,7 +27,8 @@ class RunFacts:
         multiply_adds: Of one image; None where it cannot be counted.
         data: Name of the data set.
         sizes: Images of each split.
-        class_counts: Images of each class in the training split; empty where there are no classes.
+        class_counts: What the training split has of each class; empty where there are no classes.
+        counted: What the counts count.
         class_names: Names of the classes, as many as counts.
         batch_size: Images in one step on one device.
         accumulated: Steps that share one update.
@@ -53,6 +54,7 @@ class RunFacts:
     sizes: Mapping[str, int]
     class_counts: Sequence[int] = ()
     class_names: Sequence[str] = ()
+    counted: str = "images"
     batch_size: int
     accumulated: int = 1
     devices: int = 1
@@ -104,7 +106,7 @@ def first_panel(facts: RunFacts) -> RenderableType:
     rows = {
         "model": _model(facts),
         "data": _data(facts),
-        "balance": _balance(facts.class_counts, facts.class_names),
+        "balance": _balance(facts.class_counts, facts.class_names, facts.counted),
         "training": _training(facts),
         "device": f"{facts.device}, {facts.precision}",
         "folder": shown_path(facts.folder),
@@ -178,15 +180,15 @@ def _data(facts: RunFacts) -> str:
     return _join(facts.data, sizes)
 
 
-def _balance(counts: Sequence[int], names: Sequence[str]) -> str:
+def _balance(counts: Sequence[int], names: Sequence[str], counted: str) -> str:
     if not counts:
         return ""
     fewest, most = min(counts), max(counts)
     if fewest == most:
-        return f"{len(counts)} classes with {most:,} images each"
+        return f"{len(counts)} classes with {most:,} {counted} each"
     named = len(names) == len(counts)
     words = [f" ({names[counts.index(count)]})" if named else "" for count in (fewest, most)]
-    return f"{len(counts)} classes with {fewest:,}{words[0]} to {most:,}{words[1]} images"
+    return f"{len(counts)} classes with {fewest:,}{words[0]} to {most:,}{words[1]} {counted}"
 
 
 def _training(facts: RunFacts) -> str:

@@ -19,7 +19,7 @@ CONF = Path(__file__).resolve().parent.parent / "conf"
 
 _NODES = ("task", "model", "data", "optimizer", "scheduler", "trainer")  # each is built from one _target_
 _STEPS = {"callbacks": 1, "transforms": 2}  # named nodes, this far down
-_SPLITS = ("train", "eval")  # the two recipes of transforms: with augmentation, and without
+_SPLITS = ("train", "eval", "combine")  # of transforms: with augmentation, without, several pictures in one
 _VERBS = "pipeline.work."
 _HOMES = {"model": "lightning_modules.models", "data": "datamodules"}
 _MEASURE = re.compile(r"(train|val|test)/[\w.@-]+")

@@ -57,8 +57,8 @@ def run_verb(verb: str, *words: str, root: Path, cwd: Path | None = None) -> Ans
     return Answer(done.returncode, done.stdout, done.stderr, time.monotonic() - started)
 
 
-def eventually(condition: Callable[[], bool]) -> bool:
-    end = time.monotonic() + PATIENCE
+def eventually(condition: Callable[[], bool], patience: float = PATIENCE) -> bool:
+    end = time.monotonic() + patience
     while time.monotonic() < end:
         if condition():
             return True

@@ -1,5 +1,7 @@
 """Every file of conf/ is composed, built and fitted for one batch; the cases are found by looking."""
 
+import re
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -35,20 +37,31 @@ def files() -> list[tuple[str, str]]:
 
 
 def task_of(group: str, name: str) -> str:
-    """The task that a model or a data set belongs to."""
-    target = yaml.safe_load((CONF / group / f"{name}.yaml").read_text(encoding="utf-8")).get("_target_", "")
-    parts = target.split(".")
-    return {"model": parts[2:3], "data": parts[1:2]}.get(group, ["classification"])[0]
+    """The task that a model or a data set belongs to, or that the command in a file's comment names."""
+    text = (CONF / group / f"{name}.yaml").read_text(encoding="utf-8")
+    parts = yaml.safe_load(text).get("_target_", "").split(".")
+    comment = "".join(takewhile(lambda line: line.startswith("#"), text.splitlines(keepends=True)))
+    named = re.search(r"task=(\w+)", comment)
+    told = named[1] if named else "classification"
+    return {"model": parts[2:3], "data": parts[1:2]}.get(group, [told])[0]
+
+
+def small_data(task: str, *, group: str, name: str, folder: Path, patch: pytest.MonkeyPatch) -> list[str]:
+    """Words for a little data of the task: that of the file, or of what the task takes by itself."""
+    if group != "data" and task == "classification":
+        return []
+    given = write_data(name if group == "data" else "digit_scenes", folder, patch)
+    words = [f"data.{key}={value}" for key, value in given.items()]
+    if task == "detection":
+        return [*words, "data.image_size=64", "data.scale=light"]
+    return [*words, "data.image_size=32", "model=resnet8"]
 
 
 def words_for(group: str, name: str, folder: Path, patch: pytest.MonkeyPatch) -> list[str]:
     # Quoted, because the name of conf/debug/true.yaml is a word of YAML's own.
-    words = [f"task={task_of(group, name)}", *SMALL, f'{group}="{name}"', "data.num_workers=0"]
-    if group == "data":
-        given = write_data(name, folder, patch)
-        words += ["data.image_size=32", "model=resnet8"] + [
-            f"data.{key}={value}" for key, value in given.items()
-        ]
+    task = task_of(group, name)
+    words = [f"task={task}", *SMALL, f'{group}="{name}"', "data.num_workers=0"]
+    words += small_data(task, group=group, name=name, folder=folder, patch=patch)
     if group in ("callbacks", "logger", "debug", "experiment"):
         words.remove("callbacks=none")
     if group in ("logger", "callbacks", "debug"):

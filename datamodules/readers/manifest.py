@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from datamodules.readers.listing import Listing, OnError
+from datamodules.readers.problems import BrokenRecords, Place, Problem
 
 SPLIT_WORDS = ("train", "val", "test")
-_SHOWN = 5  # problems named in one message
+_WAY_OUT = "correct them (data.on_error=skip leaves out pictures that are not there)"
 
 
 class Row(NamedTuple):
@@ -35,15 +36,18 @@ def list_manifest(
 
     Raises:
         FileNotFoundError: If there is no such manifest.
-        ValueError: If lines are wrong; names file and line.
+        ValueError: If lines are wrong (`BrokenRecords`); names file and line.
     """
     root = manifest.parent if data_dir is None else data_dir
     rows = _read(manifest)
     names = _class_names(rows) if class_names is None else list(class_names)
-    problems = [problem for row in rows for problem in _problems(row, root, names, on_error)]
+    problems = [
+        Problem(Place(str(manifest), row.line, ""), text)
+        for row in rows
+        for text in _problems(row, root, names, on_error)
+    ]
     if problems:
-        more = f"\n... and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
-        raise ValueError("\n".join(f"{manifest}:{problem}" for problem in problems[:_SHOWN]) + more)
+        raise BrokenRecords(problems, title=str(manifest), way_out=_WAY_OUT)
     number = {name: index for index, name in enumerate(names)}
     return Listing(
         title=manifest.stem,
@@ -92,16 +96,16 @@ def _class_names(rows: Sequence[Row]) -> list[str]:
 def _problems(row: Row, root: Path, names: Sequence[str], on_error: OnError) -> list[str]:
     found = []
     if not row.path:
-        found.append(f"{row.line}: no path")
+        found.append("no path")
     elif on_error == "raise" and not (root / row.path).is_file():
         found.append(
-            f"{row.line}: there is no picture {root / row.path}; correct the path or data.data_dir, "
-            "or set data.on_error=skip to leave it out"
+            f"there is no picture {root / row.path}; correct the path or data.data_dir, or set "
+            "data.on_error=skip to leave it out"
         )
     if not row.label:
-        found.append(f"{row.line}: no label")
+        found.append("no label")
     elif row.label not in names:
-        found.append(f"{row.line}: label {row.label!r} is not in data.class_names ({', '.join(names[:20])})")
+        found.append(f"label {row.label!r} is not in data.class_names ({', '.join(names[:20])})")
     if row.split and row.split not in SPLIT_WORDS:
-        found.append(f"{row.line}: split {row.split!r} is none of {', '.join(SPLIT_WORDS)}")
+        found.append(f"split {row.split!r} is none of {', '.join(SPLIT_WORDS)}")
     return found

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,19 +14,12 @@ from numpy.typing import NDArray
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from pipeline import figures
+from pipeline.callbacks.figure_files import figures_folder, from_every_process, tell_loggers
 from pipeline.callbacks.history import HISTORY_FILE, read_history
 
 log = logging.getLogger(__name__)
 
 KEYS = ("probabilities", "label", "index")
-
-
-@runtime_checkable
-class TakesFiles(Protocol):
-    """A logger that keeps files."""
-
-    def log_file(self, path: Path, folder: str = "") -> None:
-        """Keep a file in a folder of the run's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,13 +81,13 @@ class ClassificationFigures(Callback):
         if judged is None:
             log.warning("no figures: the test step returned none of %s", ", ".join(KEYS))
             return
-        folder = Path(trainer.default_root_dir) / "figures"
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = figures_folder(trainer)
         names = list(_metadata(trainer, pl_module)["class_names"])
         for name, figure in self._drawn(trainer, pl_module, judged, names).items():
             figure.savefig(folder / name)
         write_per_class(folder / "per_class.csv", judged, names)
-        _tell_loggers(trainer, folder)
+        for path in sorted(path for path in folder.iterdir() if path.is_file()):
+            tell_loggers(trainer, path)
 
     def _drawn(
         self, trainer: Trainer, pl_module: LightningModule, judged: Judged, names: Sequence[str]
@@ -180,11 +173,7 @@ def write_per_class(path: Path, judged: Judged, names: Sequence[str]) -> None:
 
 def _gathered(parts: Sequence[Judged], trainer: Trainer) -> Judged | None:
     """Those of every process."""
-    own = joined(parts)
-    if trainer.world_size == 1:
-        return own
-    everyone: list[Judged | None] = [None] * trainer.world_size
-    torch.distributed.all_gather_object(everyone, own)
+    everyone = from_every_process(joined(parts), trainer)
     return joined([part for part in everyone if part is not None])
 
 
@@ -204,10 +193,3 @@ def _example(dataset: Any, judged: Judged, place: int, names: Sequence[str]) -> 
         confidence=float(judged.confidence[place]),
         truth_probability=float(judged.truth_probability[place]),
     )
-
-
-def _tell_loggers(trainer: Trainer, folder: Path) -> None:
-    for logger in trainer.loggers:
-        if isinstance(logger, TakesFiles):
-            for path in sorted(folder.iterdir()):
-                logger.log_file(path, "figures")

@@ -121,7 +121,7 @@ def _as_published(node: dict[str, Any], builder: Any) -> dict[str, Any]:
         if name in defaults and isinstance(parameter.default, int):
             defaults[name] = parameter.default
     filled = {key: defaults.get(key) if value is None else value for key, value in node.items()}
-    return {**filled, **({"pretrained": False} if "pretrained" in node else {})}
+    return build.without_weights(filled)
 
 
 def _imported(target: str) -> Any:

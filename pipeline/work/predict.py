@@ -1,13 +1,16 @@
 """Predicts for image files: a table, and annotated pictures."""
 
 import glob
+import json
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
 import torch
+from lightning_fabric.utilities.apply_func import move_data_to_device
 from rich.progress import track
 from torch.utils.data import DataLoader
 
@@ -33,7 +36,8 @@ def run(
     task_name: str | None = None,
     output: str | None = None,
     pictures: int = 100,
-    batch_size: int = 64,
+    min_score: float = 0.3,
+    batch_size: int | None = None,
     num_workers: int = 0,
     accelerator: Literal["auto", "cpu", "gpu", "cuda"] = "auto",
 ) -> int:
@@ -47,7 +51,9 @@ def run(
         task_name: The latest run of this task; typed as `task=`.
         output: Table ending in .csv, .json or .parquet; None: the run's predictions/ folder.
         pictures: How many annotated pictures to write.
-        batch_size: Images at a time.
+        min_score: Objects that the network is less sure of are left out, in [0, 1]; 0 keeps what average
+            precision is computed from.
+        batch_size: Images at a time; None: as trained.
         num_workers: Processes that read images.
         accelerator: Lightning's name of the device; `cpu`, `gpu` or `auto`.
 
@@ -58,17 +64,18 @@ def run(
     trained = load_trained(root=composed.root, run=run, checkpoint=checkpoint, task=task_name)
     table = _table_path(output, folder=trained.folder)
     loader = _loader(trained, files=files, batch_size=batch_size, num_workers=num_workers)
-    rows: list[Row] = []
+    rows: list[list[Row]] = []
     broken: dict[Path, str] = {}
     written = 0
     for path, found, error in _predictions(trained, loader, files=files, device=_device(accelerator)):
-        rows += [{"file": str(path), **row} for row in found]
+        kept = [{"file": str(path), **row} for row in found if row.get("score", 1.0) >= min_score]
+        rows.append(kept)
         if error:
             broken[path] = error
         elif written < pictures:
-            write_annotated(path, found, folder=table.with_suffix(""))
+            write_annotated(path, kept, folder=table.with_suffix(""))
             written += 1
-    _write_table(rows, table)
+    _write_table(rows, table, task=trained.task)
     _tell(trained, files=files, broken=broken, table=table, written=written)
     return EXIT_FAILURE if broken else 0
 
@@ -114,10 +121,16 @@ def _device(accelerator: str) -> torch.device:
     return torch.device("cpu")
 
 
-def _loader(trained: Trained, *, files: list[Path], batch_size: int, num_workers: int) -> DataLoader[Any]:
-    datamodule: Any = data_of(trained)
-    dataset = datamodule.predict_dataset(files)
-    return DataLoader(dataset, batch_size=batch_size, num_workers=num_workers)
+def _loader(
+    trained: Trained, *, files: list[Path], batch_size: int | None, num_workers: int
+) -> DataLoader[Any]:
+    datamodule: Any = data_of(trained, batch_size=batch_size)
+    return DataLoader(
+        datamodule.predict_dataset(files),
+        batch_size=datamodule.batch_size,
+        num_workers=num_workers,
+        collate_fn=datamodule.collate,
+    )
 
 
 def _predictions(
@@ -126,15 +139,19 @@ def _predictions(
     """Each file with its rows, or with what is wrong with it."""
     task: Any = trained.task.to(device)
     for batch in track(loader, description="predicting", console=console):
-        moved = {**batch, "image": batch["image"].to(device)}
         with torch.inference_mode():
-            rows = task.rows(task.predict_step(moved, 0))
+            rows = task.rows(task.predict_step(move_data_to_device(batch, device), 0))
         for index, found, error in zip(batch["index"].tolist(), rows, batch["error"], strict=True):
             yield files[index], [] if error else found, error
 
 
-def _write_table(rows: list[Row], path: Path) -> None:
-    frame = pd.DataFrame(rows)
+def _write_table(rows: list[list[Row]], path: Path, *, task: Any) -> None:
+    """Rows of each image, in the format that the ending says; a task may have its field's own JSON."""
+    if path.suffix == ".json" and hasattr(task, "json_records"):
+        records = [task.json_records(found, image_id=number) for number, found in enumerate(rows)]
+        path.write_text(json.dumps(list(chain(*records)), indent=1), encoding="utf-8")
+        return
+    frame = pd.DataFrame(list(chain(*rows)))
     if path.suffix == ".csv":
         frame.to_csv(path, index=False)
     elif path.suffix == ".json":

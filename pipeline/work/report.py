@@ -40,6 +40,7 @@ def show_first_panel(
         sizes=summary["sizes"],
         class_counts=metadata.get("class_counts", ()),
         class_names=metadata.get("class_names", ()),
+        counted=summary.get("counted", "images"),
         batch_size=config["data"]["batch_size"],
         accumulated=trainer.accumulate_grad_batches,
         devices=trainer.world_size,

@@ -39,7 +39,7 @@ def run(*, composed: Composed, seed: int, resume: str | None = None) -> int:
     with console.status("reading the data"):
         datamodule = _prepared_data(composed.config)
     metadata = datamodule.metadata  # type: ignore[attr-defined]
-    config = build.filled_from_data(composed.config, metadata)
+    config = build.filled_from_data(composed.config, datamodule)
     task = build.task(config, metadata)
     with opened(composed, config=config) as session:
         try:

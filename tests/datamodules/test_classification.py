@@ -15,7 +15,7 @@ from datamodules.batch import ClassificationBatch, ClassificationMetadata
 from tests.datamodules.writers import (
     build,
     cut_short,
-    names,
+    data_of,
     picture,
     write_data,
     write_folders,
@@ -32,7 +32,9 @@ def written(
     return write_data(request.param, tmp_path, monkeypatch)
 
 
-@pytest.mark.parametrize(("data", "written"), [(name, name) for name in names("data")], indirect=["written"])
+@pytest.mark.parametrize(
+    ("data", "written"), [(name, name) for name in data_of("classification")], indirect=["written"]
+)
 def test_every_data_set_keeps_the_contract(data: str, written: dict[str, Any]) -> None:
     module = build(data, num_workers=0, batch_size=4, image_size=16, **written)
     module.prepare_data()

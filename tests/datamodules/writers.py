@@ -6,7 +6,6 @@ import struct
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 from hydra.errors import InstantiationException
@@ -15,7 +14,10 @@ from omegaconf import OmegaConf
 from torchvision import datasets
 
 from datamodules.arrays import ByteArray
+from datamodules.base import DataModule
+from datamodules.boxed import DetectionDataModule
 from datamodules.single_label import ClassificationDataModule
+from tests.datamodules.box_writers import BOXED, write_boxed_data, write_image
 
 CONF = Path(__file__).parents[2] / "conf"
 
@@ -27,8 +29,34 @@ def names(group: str) -> list[str]:
     return found
 
 
+def data_of(task: str) -> list[str]:
+    """Names of the data of a task; never none."""
+    found = [name for name in names("data") if f"datamodules.{task}." in _target(name)]
+    assert found, f"no data of {task} in conf/data; is the path still right?"
+    return found
+
+
+def _target(data: str) -> str:
+    return str(OmegaConf.load(CONF / "data" / f"{data}.yaml")["_target_"])
+
+
 def build(data: str, *, transforms: str = "none", seed: int = 0, **changes: Any) -> ClassificationDataModule:
-    """The data module that the configuration names, with some arguments changed; not yet set up."""
+    """The classification data that the configuration names, with some arguments changed; not yet set up."""
+    module = _built(data, transforms, seed, changes)
+    assert isinstance(module, ClassificationDataModule)
+    return module
+
+
+def build_boxed(
+    data: str, *, transforms: str = "detection_none", seed: int = 0, **changes: Any
+) -> DetectionDataModule:
+    """The same for detection data."""
+    module = _built(data, transforms, seed, changes)
+    assert isinstance(module, DetectionDataModule)
+    return module
+
+
+def _built(data: str, transforms: str, seed: int, changes: dict[str, Any]) -> DataModule:
     config = OmegaConf.create(
         {
             "seed": seed,
@@ -44,7 +72,7 @@ def build(data: str, *, transforms: str = "none", seed: int = 0, **changes: Any)
         module = instantiate(plain["data"], _convert_="all")
     except InstantiationException as error:
         raise error.__cause__ or error from None
-    assert isinstance(module, ClassificationDataModule)
+    assert isinstance(module, DataModule)
     return module
 
 
@@ -54,13 +82,6 @@ def picture(number: int, *, height: int = 20, width: int = 30) -> ByteArray:
     colour = generator.integers(40, 200, size=3)
     noise = generator.integers(-30, 30, size=(height, width, 3))
     return np.asarray((colour + noise).clip(0, 255), dtype=np.uint8)
-
-
-def write_image(path: Path, pixels: ByteArray) -> Path:
-    """Write RGB pixels in the format of the ending."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    assert cv2.imwrite(str(path), pixels[..., ::-1])
-    return path
 
 
 def write_folders(root: Path, *, splits: dict[str, int], classes: tuple[str, ...] = ("ant", "bee")) -> Path:
@@ -153,6 +174,8 @@ def write_data(name: str, folder: Path, patch: pytest.MonkeyPatch) -> dict[str, 
             ]
             (folder / "pets.csv").write_text("\n".join(["path,label", *lines]))
             return {"manifest": str(folder / "pets.csv")}
+        case _ if name in BOXED:
+            return write_boxed_data(name, folder)
         case _:
             pytest.fail(f"conf/data/{name}.yaml is new: write a little of its data here")
     return {"data_dir": str(folder)} | ({"num_classes": 2} if name == "imagenet" else {})

@@ -173,7 +173,7 @@ def test_a_large_matrix_lists_what_is_confused_most() -> None:
 
 
 def test_long_names_are_cut_where_they_do_not_differ() -> None:
-    short = figures._short("photograph of a rather long class 17")
+    short = figures.short_name("photograph of a rather long class 17")
     assert len(short) == 26
     assert short.endswith("class 17")
 

@@ -45,7 +45,7 @@ def fit(folder: Path, words: list[str], *, stop: int | None = None, resume: bool
     datamodule = build.datamodule(config)
     datamodule.setup("fit")
     metadata = datamodule.metadata  # type: ignore[attr-defined]
-    config = build.filled_from_data(config, metadata)
+    config = build.filled_from_data(config, datamodule)
     watcher = StopInEpoch(epoch=stop)
     last = folder / "checkpoints" / "last.ckpt" if resume else None
     if last:
