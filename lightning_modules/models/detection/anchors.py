@@ -10,6 +10,10 @@ Anchors = Sequence[Sequence[float]]
 PUBLISHED_RATIOS = (0.5, 1.0, 2.0)
 LIGHT_RATIOS = (1.0, 1.5, 2.0)
 LIGHT_SIZES = ((12.0, 18.0), (26.0, 38.0))
+# For networks that tell the class at the place itself: nearly all objects on the finer map, where a digit
+# can be read, and one shape, so that every anchor sees enough of them.
+DENSE_LIGHT_SIZES = ((13.0, 19.0, 28.0), (40.0, 52.0, 64.0))
+DENSE_LIGHT_RATIOS = (1.5,)
 LIGHT_IMAGE_SIZE = 128
 
 
@@ -81,6 +85,11 @@ def light_sizes(image_size: int) -> list[list[float]]:
         image_size: Short side that the network sees, in pixels; the sizes grow with it.
     """
     return [[size * image_size / LIGHT_IMAGE_SIZE for size in level] for level in LIGHT_SIZES]
+
+
+def dense_light_sizes(image_size: int) -> list[list[float]]:
+    """As ``light_sizes``, for networks with one stage."""
+    return [[size * image_size / LIGHT_IMAGE_SIZE for size in level] for level in DENSE_LIGHT_SIZES]
 
 
 def _centred(level: Anchors) -> torch.Tensor:

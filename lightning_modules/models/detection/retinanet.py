@@ -1,20 +1,17 @@
 """RetinaNet: one stage, with a loss that turns away from the many easy places without an object."""
 
-from functools import partial
-
-from torch import nn
 from torchvision.models.detection import RetinaNet, RetinaNet_ResNet50_FPN_Weights
 from torchvision.models.detection.anchor_utils import AnchorGenerator
-from torchvision.models.detection.retinanet import RetinaNetHead
 
 from lightning_modules.models.detection.anchors import (
-    LIGHT_RATIOS,
+    DENSE_LIGHT_RATIOS,
     PUBLISHED_RATIOS,
     Anchors,
     anchor_generator,
-    light_sizes,
+    dense_light_sizes,
 )
 from lightning_modules.models.detection.detector import Detector
+from lightning_modules.models.detection.light_retinanet import light_head
 from lightning_modules.models.detection.one_stage import one_stage_pyramid
 from lightning_modules.models.detection.options import Scale, choose_backbone, is_light, longest_side
 from lightning_modules.models.detection.pyramid import Pyramid
@@ -23,7 +20,6 @@ from lightning_modules.models.norms import Norm
 
 ANCHOR_SIZE_PER_STRIDE = 4
 OCTAVE = (1.0, 2 ** (1 / 3), 2 ** (2 / 3))
-LIGHT_CONVOLUTIONS = 2
 
 
 def retinanet(
@@ -88,13 +84,17 @@ def retinanet(
     light = is_light(scale)
     pyramid = one_stage_pyramid(choice, light=light)
     generator = _anchors(anchors, pyramid=pyramid, light=light, image_size=image_size)
+    head = None
+    if light:
+        count = generator.num_anchors_per_location()[0]
+        head = light_head(channels=pyramid.out_channels, num_anchors=count, outputs=num_classes + 1)
     network = RetinaNet(
         pyramid,
         num_classes + 1,
         min_size=image_size,
         max_size=longest_side(image_size, max_size),
         anchor_generator=generator,
-        head=_light_head(pyramid, generator, outputs=num_classes + 1) if light else None,
+        head=head,
         score_thresh=score_threshold,
         nms_thresh=nms_threshold,
         detections_per_img=detections_per_image,
@@ -103,17 +103,8 @@ def retinanet(
     return Detector(network)
 
 
-def _light_head(pyramid: Pyramid, generator: AnchorGenerator, *, outputs: int) -> RetinaNetHead:
-    """Two convolutions in place of four, with group norm: small initial weights alone learn slowly."""
-    norm = partial(nn.GroupNorm, 16)
-    head = RetinaNetHead(pyramid.out_channels, generator.num_anchors_per_location()[0], outputs, norm)
-    for part in (head.classification_head, head.regression_head):
-        part.conv = part.conv[:LIGHT_CONVOLUTIONS]
-    return head
-
-
 def _anchors(anchors: Anchors | None, *, pyramid: Pyramid, light: bool, image_size: int) -> AnchorGenerator:
     if light:
-        return anchor_generator(anchors, sizes=light_sizes(image_size), ratios=LIGHT_RATIOS)
+        return anchor_generator(anchors, sizes=dense_light_sizes(image_size), ratios=DENSE_LIGHT_RATIOS)
     sizes = [[int(ANCHOR_SIZE_PER_STRIDE * stride * step) for step in OCTAVE] for stride in pyramid.strides]
     return anchor_generator(anchors, sizes=sizes, ratios=PUBLISHED_RATIOS)
