@@ -9,7 +9,13 @@ from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
 from torchvision.models.detection.ssd import SSD, SSDFeatureExtractorVGG, SSDHead
 from torchvision.models.vgg import cfgs, make_layers
 
-from lightning_modules.models.detection.anchors import LIGHT_RATIOS, Anchors, dealt, light_sizes, of_every
+from lightning_modules.models.detection.anchors import (
+    DENSE_LIGHT_RATIOS,
+    Anchors,
+    dealt,
+    dense_light_sizes,
+    of_every,
+)
 from lightning_modules.models.detection.default_boxes import GivenDefaultBoxes
 from lightning_modules.models.detection.detector import Detector
 from lightning_modules.models.detection.one_stage import one_stage_pyramid
@@ -59,7 +65,7 @@ def ssd300(
         image_size: Side of the square that the light network sees, in pixels; the published network
             always sees 300.
         scale: ``published``: VGG-16, 26,285,486 parameters at 20 classes, 35,641,826 at 90;
-            ``light``: 0.5 million, for pictures of about 128 pixels.
+            ``light``: 0.45 million, for pictures of about 128 pixels.
         pretrained: ``none``; ``backbone`` for ImageNet weights; ``coco`` for the whole published
             detector, without its last layers where the classes differ; or the path of a state-dict file.
         load_weights: False builds the network that goes with ``pretrained`` and leaves it random.
@@ -104,7 +110,7 @@ def _light(
     pyramid = one_stage_pyramid(choice, light=True)
     levels = len(pyramid.strides)
     if anchors is None:
-        boxes = of_every(light_sizes(image_size), LIGHT_RATIOS)
+        boxes = of_every(dense_light_sizes(image_size), DENSE_LIGHT_RATIOS)
     else:
         boxes = dealt(anchors, levels=levels)
     generator = GivenDefaultBoxes(boxes, image_size=image_size)

@@ -75,11 +75,19 @@ def test_light_anchors_grow_with_the_image() -> None:
     small, large = (generator_of("faster_rcnn", scale="light", image_size=size) for size in (128, 256))
     for first, second in zip(small.cell_anchors, large.cell_anchors, strict=True):
         assert (second / first).sub(2).abs().max() < 0.3  # they are rounded
-    heights_by_widths = torch.cat(
-        [cells[:, 3] / cells[:, 2] for cells in generator_of("retinanet", scale="light").cell_anchors]
-    )
-    assert heights_by_widths.min() > 0.9
+    heights_by_widths = torch.cat([cells[:, 3] / cells[:, 2] for cells in small.cell_anchors])
+    assert heights_by_widths.min() == 1
     assert heights_by_widths.max() > 1.9
+
+
+def test_one_light_stage_has_upright_anchors_and_most_of_them_on_the_fine_map() -> None:
+    fine, coarse = generator_of("retinanet", scale="light", image_size=128).cell_anchors
+    for cells, roots in ((fine, [13, 19, 28]), (coarse, [40, 52, 64])):
+        widths, heights = (cells[:, 2:] * 2).unbind(dim=1)
+        torch.testing.assert_close((widths * heights).sqrt(), torch.tensor(roots) * 1.0, rtol=0, atol=1)
+        torch.testing.assert_close(heights / widths, torch.full((3,), 1.5), rtol=0, atol=0.15)
+    generator = generator_of("ssd300", scale="light", image_size=256)
+    assert generator.num_anchors_per_location() == [3, 3]
 
 
 def test_anchors_that_cannot_be_dealt_are_refused() -> None:
