@@ -78,7 +78,7 @@ def filled_from_data(config: Config, datamodule: Any) -> Config:
     }
     model = filled["model"]
     model.update({key: value for key, value in known.items() if key in model and model[key] is None})
-    if model.get("anchors") == "kmeans":
+    if model.get("anchors") == "kmeans" and "num_anchors" in model:
         # Numbers and not the word, so that the checkpoint builds the same network without the data.
         model["anchors"] = datamodule.kmeans_anchors(model["num_anchors"])
     return filled

@@ -9,18 +9,36 @@ from tests.commands import run_verb
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-WORDS = ("model=lenet5", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.strategy=ddp")
+TWO = ("trainer.accelerator=cpu", "trainer.devices=2", "trainer.strategy=ddp")
+# Test images of which there is one more than two processes can share evenly: 359 digits, 9 scenes.
+SCENES = (
+    "data.num_train=400",
+    "data.num_val=5",
+    "data.num_test=9",
+    "data.batch_size=4",
+    "optimizer.lr=0.002",
+)
 
 
-def test_two_processes_are_one_run_with_exact_measures(tmp_path: Path) -> None:
-    answer = run_verb("train", *WORDS, "trainer.max_epochs=2", root=tmp_path)
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("task=classification", "model=lenet5", "trainer.max_epochs=2"),
+        ("task=detection", "model=faster_rcnn", "trainer.max_epochs=2", *SCENES),
+    ],
+    ids=lambda words: words[0],
+)
+def test_two_processes_are_one_run_with_exact_measures(words: tuple[str, ...], tmp_path: Path) -> None:
+    answer = run_verb("train", *words, *TWO, root=tmp_path)
     assert answer.code == 0, answer.err
     assert answer.out.count("finished after") == 1
     assert "2 devices" in answer.out
     (folder,) = tmp_path.glob("outputs/*/*/*")
     together = json.loads((folder / "metrics.json").read_text())
-    # 359 test images: no number of processes but one divides them.
     alone = tmp_path / "alone.json"
     assert run_verb("evaluate", f"output={alone}", root=tmp_path).code == 0
     for key, value in json.loads(alone.read_text()).items():
         assert together[key] == pytest.approx(value, abs=1e-6), key
+    assert any(0 < together[name] < 1 for name in ("test/top1", "test/map") if name in together), (
+        "nothing was learned that could differ"
+    )

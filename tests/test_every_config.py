@@ -37,11 +37,11 @@ def files() -> list[tuple[str, str]]:
 
 
 def task_of(group: str, name: str) -> str:
-    """The task that a model or a data set belongs to, or that the command in a file's comment names."""
+    """The task that a model or a data set belongs to, or that a file or the command in its comment names."""
     text = (CONF / group / f"{name}.yaml").read_text(encoding="utf-8")
     parts = yaml.safe_load(text).get("_target_", "").split(".")
     comment = "".join(takewhile(lambda line: line.startswith("#"), text.splitlines(keepends=True)))
-    named = re.search(r"task=(\w+)", comment)
+    named = re.search(r"task=(\w+)", comment) or re.search(r"override /task: (\w+)", text)
     told = named[1] if named else "classification"
     return {"model": parts[2:3], "data": parts[1:2]}.get(group, [told])[0]
 
@@ -50,10 +50,13 @@ def small_data(task: str, *, group: str, name: str, folder: Path, patch: pytest.
     """Words for a little data of the task: that of the file, or of what the task takes by itself."""
     if group != "data" and task == "classification":
         return []
-    given = write_data(name if group == "data" else "digit_scenes", folder, patch)
-    words = [f"data.{key}={value}" for key, value in given.items()]
+    text = (CONF / group / f"{name}.yaml").read_text(encoding="utf-8")
+    overridden = re.search(r"override /data: (\w+)", text)
+    data = name if group == "data" else overridden[1] if overridden else "digit_scenes"
+    words = [f"data.{key}={value}" for key, value in write_data(data, folder, patch).items()]
     if task == "detection":
-        return [*words, "data.image_size=64", "data.scale=light"]
+        # No published weights: nothing is downloaded here.
+        return [*words, "data.image_size=64", "data.scale=light", "model.pretrained=none"]
     return [*words, "data.image_size=32", "model=resnet8"]
 
 

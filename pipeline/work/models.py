@@ -116,9 +116,9 @@ def _entry(path: Path, *, count: Counter) -> Entry:
 
 def _as_published(node: dict[str, Any], builder: Any) -> dict[str, Any]:
     """What the configuration leaves to the data, as the builder's signature has it: the published form."""
-    defaults = {"num_classes": _CLASSES, "in_channels": 3, "image_size": _SIDE}
+    defaults: dict[str, Any] = {"num_classes": _CLASSES, "in_channels": 3, "image_size": _SIDE}
     for name, parameter in inspect.signature(builder).parameters.items():
-        if name in defaults and isinstance(parameter.default, int):
+        if parameter.default not in (None, inspect.Parameter.empty):
             defaults[name] = parameter.default
     filled = {key: defaults.get(key) if value is None else value for key, value in node.items()}
     return build.without_weights(filled)
@@ -130,7 +130,9 @@ def _imported(target: str) -> Any:
 
 
 def _library(network: torch.nn.Module) -> str:
-    package = type(network).__module__.partition(".")[0]
+    # A detector of ours only translates for the network inside it.
+    inner = getattr(network, "network", network)
+    package = type(inner).__module__.partition(".")[0]
     return package if package in ("torchvision", "timm") else "own"
 
 
@@ -140,7 +142,7 @@ def _paper(builder: Any) -> str:
 
 
 def _table(entries: list[Entry]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), title="make train model=NAME", title_justify="left")
+    table = Table(box=None, padding=(0, 2, 0, 0), title="make train task=TASK model=NAME", title_justify="left")
     table.add_column("model", no_wrap=True)
     for name in ("parameters", "mult-adds", "input"):
         table.add_column(name, justify="right", no_wrap=True)

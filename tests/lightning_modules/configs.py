@@ -16,6 +16,14 @@ def names(group: str) -> list[str]:
     return found
 
 
+def models_of(task: str) -> list[str]:
+    """Names of the models of a task; never none."""
+    home = f"_target_: lightning_modules.models.{task}."
+    found = [name for name in names("model") if home in (CONF / "model" / f"{name}.yaml").read_text("utf-8")]
+    assert found, f"no file in conf/model names {home}*"
+    return found
+
+
 def build(group: str, file: str, /, **values: Any) -> Any:
     """Build one file by itself, with the values that it leaves to the run."""
     node = yaml.safe_load((CONF / group / f"{file}.yaml").read_text(encoding="utf-8"))

@@ -8,7 +8,7 @@ from torch import nn
 
 from lightning_modules.models.heads import head_parameter_names
 from lightning_modules.parameter_groups import build_optimizer, parameter_groups
-from tests.lightning_modules.configs import build, names
+from tests.lightning_modules.configs import build, models_of, names
 from tests.lightning_modules.synthetic import TinyNet
 
 NORMS = (nn.BatchNorm2d, nn.LayerNorm, nn.GroupNorm)
@@ -38,7 +38,7 @@ def test_everything_can_be_decayed() -> None:
     assert "weight_decay" not in groups[0]
 
 
-@pytest.mark.parametrize("name", names("model"))
+@pytest.mark.parametrize("name", models_of("classification"))
 def test_in_every_model_biases_and_norms_are_not_decayed(name: str) -> None:
     with torch.device("meta"):
         model = build("model", name, num_classes=10, in_channels=3, image_size=32)

@@ -142,6 +142,7 @@ def test_models_as_json_have_the_published_sizes(tmp_path: Path) -> None:
         "resnet50": (25_557_032, 4_089_184_256),
         "resnet101": (44_549_160, 7_801_405_440),
         "resnet152": (60_192_808, 11_513_626_624),
+        "faster_rcnn": (41_808_406, 134_379_721_216),
     }
     for name, (parameters, multiply_adds) in published.items():
         assert found[name]["parameters"] == parameters

@@ -1,4 +1,4 @@
-"""Every file in conf/model is built and run."""
+"""Every classifier in conf/model is built and run; every model says where it comes from."""
 
 import inspect
 import re
@@ -11,12 +11,12 @@ from torch import nn
 
 from lightning_modules.models.freeze import freeze, stages
 from lightning_modules.models.heads import head_names
-from tests.lightning_modules.configs import CONF, build, names
+from tests.lightning_modules.configs import CONF, build, models_of, names
 
-MODELS = names("model")
+CLASSIFIERS = models_of("classification")
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", CLASSIFIERS)
 def test_scores_and_gradients(name: str) -> None:
     torch.manual_seed(0)
     model = build("model", name, num_classes=7, in_channels=1, image_size=32)
@@ -28,14 +28,14 @@ def test_scores_and_gradients(name: str) -> None:
     assert not untouched
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", CLASSIFIERS)
 def test_colour_images_and_larger_ones(name: str) -> None:
     with torch.device("meta"):
         model = build("model", name, num_classes=7, in_channels=3, image_size=96)
         assert model(torch.zeros(2, 3, 96, 96)).shape == (2, 7)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", CLASSIFIERS)
 def test_head_and_stages_are_found(name: str) -> None:
     with torch.device("meta"):
         model = build("model", name, num_classes=7, in_channels=3, image_size=32, freeze="stage:2")
@@ -61,10 +61,10 @@ def frozen(model: nn.Module, what: str | None = None) -> set[str]:
     return {key for key, value in model.named_parameters() if not value.requires_grad}
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", names("model"))
 def test_the_builder_names_its_paper_and_the_file_its_command(name: str) -> None:
     text = (CONF / "model" / f"{name}.yaml").read_text(encoding="utf-8")
-    assert re.match(rf"# .+: make train model={name}( |\n)", text)
+    assert re.match(rf"# .+: make train( task=\w+)? model={name}( |\n)", text)
     builder = get_method(re.search(r"_target_: (\S+)", text)[1])  # type: ignore[index]
     documentation = inspect.getdoc(builder) or ""
     assert "https://" in documentation
