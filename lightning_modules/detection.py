@@ -113,7 +113,8 @@ class DetectionTask(TaskModule):
         size = len(batch["image"])
         self.log("train/loss_step", loss, on_step=True, on_epoch=False, prog_bar=True, batch_size=size)
         for name, value in {"loss": loss, **losses}.items():
-            self.log(f"train/{name}", value.detach(), on_step=False, on_epoch=True, batch_size=size)
+            named = name if name.startswith("loss") else f"loss_{name}"
+            self.log(f"train/{named}", value.detach(), on_step=False, on_epoch=True, batch_size=size)
         return loss
 
     def on_validation_epoch_start(self) -> None:

@@ -142,7 +142,8 @@ def _paper(builder: Any) -> str:
 
 
 def _table(entries: list[Entry]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), title="make train task=TASK model=NAME", title_justify="left")
+    table = Table(box=None, padding=(0, 2, 0, 0), title_justify="left")
+    table.title = "make train task=TASK model=NAME"
     table.add_column("model", no_wrap=True)
     for name in ("parameters", "mult-adds", "input"):
         table.add_column(name, justify="right", no_wrap=True)

@@ -41,7 +41,7 @@ class Oracle(nn.Module):
     def forward(self, images: list[Tensor], targets: Any = None) -> Any:
         if self.training:
             self.targets = targets
-            return {"loss_one": self.weight.sum() + 1.0, "loss_two": self.weight.sum() * 2 + 0.25}
+            return {"loss_one": self.weight.sum() + 1.0, "two": self.weight.sum() * 2 + 0.25}
         return [self.answers[round(float(image.max()) * 255)] for image in images]
 
 

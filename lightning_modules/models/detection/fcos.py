@@ -10,6 +10,7 @@ from lightning_modules.models.detection.options import Scale, choose_backbone, i
 from lightning_modules.models.detection.weights import load_detector
 from lightning_modules.models.norms import Norm
 
+LIGHT_SCORE, PUBLISHED_SCORE = 0.05, 0.2
 LIGHT_CONVOLUTIONS = 2
 PUBLISHED_CONVOLUTIONS = 4
 
@@ -26,7 +27,7 @@ def fcos(
     load_weights: bool = True,
     trainable_stages: int | None = None,
     anchors: None = None,
-    score_threshold: float = 0.2,
+    score_threshold: float | None = None,
     nms_threshold: float = 0.6,
     detections_per_image: int = 100,
 ) -> Detector:
@@ -53,7 +54,8 @@ def fcos(
             pretrained weights and all without.
         anchors: None; there are none.
         score_threshold: Lowest score of an answer, in [0, 1); a score is the root of the
-            probabilities of class and centre.
+            probabilities of class and centre. None for 0.2 as published, or 0.05 in light, whose scores
+            are lower while it learns.
         nms_threshold: Overlap (IoU) above which the weaker of two boxes of a class is left out.
         detections_per_image: Most boxes of an image.
 
@@ -74,6 +76,8 @@ def fcos(
         load_weights=load_weights,
     )
     light = is_light(scale)
+    if score_threshold is None:
+        score_threshold = LIGHT_SCORE if light else PUBLISHED_SCORE
     pyramid = one_stage_pyramid(choice, light=light)
     convolutions = LIGHT_CONVOLUTIONS if light else PUBLISHED_CONVOLUTIONS
     network = FCOS(

@@ -83,3 +83,12 @@ def test_the_published_ssd_is_made_for_300_pixels() -> None:
 def test_unknown_scales_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match=r"model\.scale=huge is not one of light, published"):
         BUILDERS[name](scale="huge")
+
+
+@pytest.mark.parametrize(
+    ("scale", "given", "kept"), [("published", None, 0.2), ("light", None, 0.05), ("light", 0.4, 0.4)]
+)
+def test_fcos_keeps_the_score_of_its_scale(scale: str, given: float | None, kept: float) -> None:
+    with torch.device("meta"):
+        detector = BUILDERS["fcos"](num_classes=3, image_size=128, scale=scale, score_threshold=given)
+    assert detector.network.score_thresh == kept
