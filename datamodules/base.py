@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from datamodules.arrays import ByteArray
-from datamodules.images import read_image
+from datamodules.images import check_shape, read_image
 from datamodules.randomness import stable_hash
 from datamodules.samplers import Draw, OrderedSampler, TrainSampler, even_batch_size, processes
 from datamodules.transforms import Recipe, compose
@@ -276,7 +276,7 @@ class DataModule(LightningDataModule, ABC):
 
 
 class PredictionDataset(Dataset[PredictionItem]):
-    """Files to predict, in order; a broken one does not stop the others.
+    """Files to predict, in order; one that is broken or far too elongated does not stop the others.
 
     Args:
         paths: Image files.
@@ -296,11 +296,20 @@ class PredictionDataset(Dataset[PredictionItem]):
     def __getitem__(self, index: int) -> PredictionItem:
         """One file."""
         try:
-            picture = read_image(Path(self._paths[index]))
+            picture = _fit_to_see(Path(self._paths[index]))
         except ValueError as error:
             black = torch.zeros(3, self._image_size, self._image_size, dtype=torch.uint8)
             return {"image": black, "index": index, "error": str(error)}
         return {"image": self._pipeline(picture, seed=stable_hash(0, 0, index)), "index": index, "error": ""}
+
+
+def _fit_to_see(path: Path) -> ByteArray:
+    """A picture of which something is left when it is resized."""
+    picture = read_image(path)
+    problem = check_shape(*picture.shape[:2])
+    if problem:
+        raise ValueError(f"{path} {problem}")
+    return picture
 
 
 def start_worker(worker_id: int) -> None:

@@ -84,6 +84,7 @@ class DetectionMetadata(TypedDict):
         category_ids: C ids that the data's own files use for the classes, for results in its format.
         image_size: Short side in pixels at which a network sees the images.
         scale: Size of network that suits the data: ``light`` or ``published``.
+        has_masks: Whether the objects have masks.
     """
 
     class_names: list[str]
@@ -91,3 +92,4 @@ class DetectionMetadata(TypedDict):
     category_ids: list[int]
     image_size: int
     scale: str
+    has_masks: bool

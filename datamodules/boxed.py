@@ -1,5 +1,6 @@
 """Pictures with boxes: what every detection data module has in common."""
 
+import logging
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,19 +9,23 @@ from typing import Any, Literal, NotRequired
 import numpy as np
 from torch.utils.data import Dataset
 
-from datamodules.anchors import kmeans_anchors
+from datamodules.anchors import Shapes, kmeans_anchors
 from datamodules.arrays import ByteArray, IntArray
 from datamodules.base import SPLITS, DataModule, LoaderOptions, PredictionDataset, PredictionItem, Split
 from datamodules.batch import DetectionMetadata
 from datamodules.box_pipeline import BoxPipeline
 from datamodules.boxed_dataset import DetectionDataset, Training, WithoutObjects, collate
 from datamodules.boxed_picture import BoolArray
+from datamodules.combining import Scheduled
 from datamodules.drawing_boxes import draw_boxes
 from datamodules.readers.boxed import Boxed
 from datamodules.samplers import EpochSampler, TrainSampler
 from datamodules.transforms import Recipe, compose_boxes
 
 Scale = Literal["light", "published"]
+_PUBLISHED_SIDES = (800, 1333)  # short side and the most of the long one at which networks see pictures
+
+log = logging.getLogger(__name__)
 
 
 class DetectionOptions(LoaderOptions):
@@ -89,6 +94,7 @@ class DetectionDataModule(DataModule):
         self.keep_empty = keep_empty
         self.train_on_difficult = train_on_difficult
         self._data: Boxed | None = None
+        _warn_of_closed(transforms.get("combine", {}))
 
     @abstractmethod
     def read(self) -> Boxed:
@@ -144,6 +150,7 @@ class DetectionDataModule(DataModule):
             "category_ids": [int(category) for category in self.data.category_ids],
             "image_size": self.image_size,
             "scale": self.scale,
+            "has_masks": self.data.masks is not None,
         }
 
     def summary(self) -> dict[str, Any]:
@@ -203,11 +210,17 @@ class DetectionDataModule(DataModule):
             )
         return EpochSampler(size=len(self._positions("train")), seed=self.seed)
 
-    def kmeans_anchors(self, count: int) -> list[list[float]]:
+    def kmeans_anchors(
+        self, count: int, *, squashed: bool = False, max_size: int | None = None
+    ) -> list[list[float]]:
         """Shapes of anchors that fit the objects of training, in pixels of the network's input.
 
         Args:
             count: How many.
+            squashed: For networks that see every picture as a square of `image_size`, whatever its shape,
+                such as SSD; else both sides of a picture are resized alike, its short side to `image_size`.
+            max_size: Pixels that the long side may have then, where the picture is resized less; None means
+                1333 / 800 of `image_size`, as published.
 
         Returns:
             ``count`` pairs of width and height, from the smallest area to the largest; see
@@ -218,9 +231,9 @@ class DetectionDataModule(DataModule):
         """
         chosen = self._targets()
         pictures = np.searchsorted(self.data.offsets, chosen, side="right") - 1
-        factors = self.image_size / self.data.sizes[pictures].min(axis=1)
+        factors = self._factors(self.data.sizes[pictures], squashed=squashed, max_size=max_size)
         boxes = self.data.boxes[chosen].astype(np.float64)
-        return kmeans_anchors((boxes[:, 2:] - boxes[:, :2]) * factors[:, None], count=count)
+        return kmeans_anchors((boxes[:, 2:] - boxes[:, :2]) * factors, count=count)
 
     def annotate(self, batch: Mapping[str, Any], position: int) -> ByteArray:
         """One item of a batch with its boxes and class names, and masks where the batch has them.
@@ -244,6 +257,15 @@ class DetectionDataModule(DataModule):
             masks=batch["masks"][position].cpu().numpy() if batch["masks"] else None,
         )
 
+    def _factors(self, sizes: IntArray, *, squashed: bool, max_size: int | None) -> Shapes:
+        """By what the network resizes width and height of pictures of sizes (N, 2), height and width."""
+        if squashed:
+            return np.asarray(self.image_size / sizes[:, ::-1], dtype=np.float64)
+        short, long = _PUBLISHED_SIDES
+        longest = round(self.image_size * long / short) if max_size is None else max_size
+        factors = np.minimum(self.image_size / sizes.min(axis=1), longest / sizes.max(axis=1))
+        return np.repeat(factors[:, None], 2, axis=1)
+
     @property
     def _is_target(self) -> BoolArray:
         """Which of all M objects are trained on: never those that stand for a crowd."""
@@ -262,6 +284,19 @@ class DetectionDataModule(DataModule):
             return positions
         before = np.concatenate([[0], np.cumsum(self._is_target)])[self.data.offsets]
         return positions[(before[1:] > before[:-1])[positions]]
+
+
+def _warn_of_closed(steps: Mapping[str, Any]) -> None:
+    """Say which combinations a training is too short for."""
+    for name, step in steps.items():
+        if isinstance(step, Scheduled) and step.is_never_open:
+            log.warning(
+                "transforms.combine.%s.close_epochs=%d leaves none of trainer.max_epochs=%d epochs to "
+                "combine pictures in; set it lower (0 combines in all epochs), or train longer",
+                name,
+                step.close_epochs,
+                step.epochs,
+            )
 
 
 def _check_options(scale: str, min_visibility: float) -> None:

@@ -52,7 +52,13 @@ class Scheduled:
                 "set trainer.max_epochs, or close_epochs: 0 in the recipe"
             )
         self.p = p
+        self.close_epochs, self.epochs = close_epochs, epochs
         self._closes = epochs - close_epochs if close_epochs and epochs else None
+
+    @property
+    def is_never_open(self) -> bool:
+        """Whether the last epochs, those without, are all that there are."""
+        return self.p > 0 and self._closes is not None and self._closes <= 0
 
     def applies(self, *, epoch: int, generator: np.random.Generator) -> bool:
         """Whether to combine this time.

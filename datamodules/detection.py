@@ -9,6 +9,7 @@ from datamodules.inspection import boxed_tables
 from datamodules.readers.boxed import Boxed
 from datamodules.readers.boxes_csv import list_boxes_csv
 from datamodules.readers.coco_json import CocoPart, list_coco
+from datamodules.readers.coco_paths import check_annotations, check_folders
 from datamodules.readers.listing import OnError
 from datamodules.readers.objects import RawObjects
 from datamodules.readers.to_boxed import Published
@@ -169,13 +170,20 @@ class CocoJson(RecordDataModule):
         return self.images_dir / ".cache"
 
     def collect(self) -> RawObjects:
-        """Read the annotations."""
-        return list_coco(
+        """Read the annotations.
+
+        Raises:
+            FileNotFoundError: If an annotation file is missing, or no picture of one is there.
+        """
+        check_annotations(self.parts)
+        raw = list_coco(
             self.parts,
             root=self.images_dir,
             title=self.parts[0].annotations.stem,
             keep_category_ids=self.keep_category_ids,
         )
+        check_folders(self.parts, raw)
+        return raw
 
 
 class Voc(RecordDataModule):

@@ -12,6 +12,10 @@ from datamodules.arrays import ByteArray
 IMAGE_ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm"})
 """Endings, in lower case, of files that are taken for pictures."""
 
+MOST_ELONGATED = 100
+"""Times that a picture's longer side may be the shorter: networks resize the short side, and cap the long
+one, so that of a picture more elongated not even a pixel may be left of its short side."""
+
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, b"\xff\xd9"
 
 
@@ -46,6 +50,20 @@ def check_image(path: Path) -> str:
     except ValueError as error:
         return str(error)
     return ""
+
+
+def check_shape(height: int, width: int) -> str:
+    """Find out whether a network can see a picture of this size in pixels; see `MOST_ELONGATED`.
+
+    Returns:
+        What is wrong, or an empty text.
+    """
+    if max(height, width) <= MOST_ELONGATED * min(height, width):
+        return ""
+    return (
+        f"has {width}x{height} pixels, and no network can see a picture whose longer side is more than "
+        f"{MOST_ELONGATED} times the shorter; cut it into several"
+    )
 
 
 def to_grey(picture: ByteArray) -> ByteArray:

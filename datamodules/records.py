@@ -28,7 +28,8 @@ class RecordDataModule(DetectionDataModule):
 
     Args:
         on_error: ``raise`` refuses data with broken records; ``skip`` leaves out broken objects and
-            broken pictures with all their objects, for which every picture is decoded once.
+            broken pictures with all their objects. Either way every picture of people's own data is
+            decoded once to find the broken ones, and what is found is remembered in `cache_dir`.
         val_fraction: Share that validates of the pictures whose split is not said, in [0, 1).
         test_fraction: Share that tests of them, in [0, 1).
         split_seed: Decides the cut. It is not the seed of the run, so that runs can be compared.

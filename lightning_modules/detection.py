@@ -16,6 +16,10 @@ from lightning_modules.models.detection.detector import Detector
 from lightning_modules.parameter_groups import OptimizerFactory
 
 Row = dict[str, str | float]
+NO_MASKS = (
+    "this network learns masks, and the data has none; choose data with masks, such as data=digit_scenes or "
+    "data=coco, or a network without, such as model=faster_rcnn"
+)
 Found = dict[str, Tensor]
 
 
@@ -51,7 +55,7 @@ class DetectionTask(TaskModule):
         head_lr_factor: See ``TaskModule``; the head is everything behind the backbone.
 
     Raises:
-        ValueError: If an argument is out of its range.
+        ValueError: If an argument is out of its range, or the network learns what the data do not have.
     """
 
     model: Detector
@@ -79,7 +83,9 @@ class DetectionTask(TaskModule):
             decay_bias_and_norm=decay_bias_and_norm,
             head_lr_factor=head_lr_factor,
         )
-        _check_multi_scale(multi_scale)
+        _check_multi_scale(multi_scale, resizable=model.resizable)
+        if model.predicts_masks and not metadata["has_masks"]:
+            raise ValueError(NO_MASKS)
         self.class_names = list(metadata["class_names"])
         self.category_ids = list(metadata["category_ids"])
         self.multi_scale = multi_scale
@@ -148,6 +154,11 @@ class DetectionTask(TaskModule):
     def analysis(self) -> Analysis:
         """Curves, confusion and kinds of error of the last epoch that was measured; for figures."""
         return analyse(self.judged, class_names=self.class_names)
+
+    @property
+    def columns(self) -> list[str]:
+        """Keys of every row, also where there is none."""
+        return ["label", "score", "x1", "y1", "x2", "y2"]
 
     def rows(self, output: Prediction) -> list[list[Row]]:
         """Plain rows for a table, for each image one for each object, most certain first."""
@@ -256,14 +267,16 @@ def _masks(batch: DetectionBatch) -> list[Tensor]:
     """
     pairs = list(zip(batch["masks"], batch["boxes"], strict=False))
     if len(pairs) != len(batch["boxes"]) or any(len(masks) != len(boxes) for masks, boxes in pairs):
-        raise ValueError(
-            "this network learns masks, and the data has none; choose data with masks, such as "
-            "data=digit_scenes or data=coco, or a network without, such as model=faster_rcnn"
-        )
+        raise ValueError(NO_MASKS)
     return batch["masks"]
 
 
-def _check_multi_scale(multi_scale: list[float] | None) -> None:
+def _check_multi_scale(multi_scale: list[float] | None, *, resizable: bool) -> None:
+    if multi_scale is not None and not resizable:
+        raise ValueError(
+            f"task.multi_scale={multi_scale}, but this network is made for one size; set it to null "
+            "or choose another model"
+        )
     if multi_scale is not None and (len(multi_scale) != 2 or not 0 < multi_scale[0] <= multi_scale[1]):
         raise ValueError(
             f"task.multi_scale={multi_scale} must be two factors, the smaller first and above 0, such as "

@@ -80,7 +80,10 @@ def filled_from_data(config: Config, datamodule: Any) -> Config:
     model.update({key: value for key, value in known.items() if key in model and model[key] is None})
     if model.get("anchors") == "kmeans" and "num_anchors" in model:
         # Numbers and not the word, so that the checkpoint builds the same network without the data.
-        model["anchors"] = datamodule.kmeans_anchors(model["num_anchors"])
+        # A network without a longest side squashes every picture to a square.
+        model["anchors"] = datamodule.kmeans_anchors(
+            model["num_anchors"], squashed="max_size" not in model, max_size=model.get("max_size")
+        )
     return filled
 
 

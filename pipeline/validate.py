@@ -22,6 +22,7 @@ _STEPS = {"callbacks": 1, "transforms": 2}  # named nodes, this far down
 _SPLITS = ("train", "eval", "combine")  # of transforms: with augmentation, without, several pictures in one
 _VERBS = "pipeline.work."
 _HOMES = {"model": "lightning_modules.models", "data": "datamodules"}
+_WHOLE = re.compile(r"^eval: \{\}", re.MULTILINE)  # a recipe that evaluates whole pictures
 _MEASURE = re.compile(r"(train|val|test)/[\w.@-]+")
 
 
@@ -43,6 +44,7 @@ def find_problems(config: Config, *, top_level: Collection[str]) -> list[Problem
         _every_node,
         _plain_values,
         _other_task,
+        _other_recipe,
         _folds,
         _measures,
         _nesterov,
@@ -188,6 +190,39 @@ def _other_task(config: Config) -> Iterator[Problem]:
         )
         message = f"belongs to another task than task={task}; {group} of {task}: {fitting}; {end}"
         yield Problem(group, chosen, message, nearest(str(chosen), names_for_task(group, task)))
+
+
+def _other_recipe(config: Config) -> Iterator[Problem]:
+    """A recipe for pictures of one size where the network takes any, or the other way round."""
+    choices = config.get("choices") or {}
+    task, chosen = str(choices.get("task")), str(choices.get("transforms"))
+    fitting = recipes_for_task(task)
+    if fitting and chosen not in fitting and (CONF / "transforms" / f"{chosen}.yaml").is_file():
+        message = f"is a recipe for another task than task={task}; transforms of {task}: {', '.join(fitting)}"
+        yield Problem("transforms", chosen, message, nearest(chosen, fitting))
+
+
+@cache
+def recipes_for_task(task: str) -> tuple[str, ...]:
+    """Find the recipes that a task can use: those that evaluate as the one it starts from does.
+
+    Networks that resize pictures themselves evaluate whole ones, so their recipes have no steps for it.
+
+    Args:
+        task: Name of the task.
+
+    Returns:
+        Names as they are typed after ``transforms=``, sorted; none where the task names no recipe.
+    """
+    path = CONF / "task" / f"{task}.yaml"
+    own = re.search(
+        r"^\s*- /transforms: (\w+)", path.read_text(encoding="utf-8") if path.is_file() else "", re.M
+    )
+    if not own:
+        return ()
+    files = sorted((CONF / "transforms").glob("*.yaml"))
+    is_whole = {file.stem: bool(_WHOLE.search(file.read_text(encoding="utf-8"))) for file in files}
+    return tuple(name for name in is_whole if is_whole[name] == is_whole.get(own[1]))
 
 
 @cache

@@ -66,6 +66,9 @@ class Boxed:
         Args:
             position: Which picture, in [0, N).
             with_masks: Whether to read masks, too; there are none where the data has none.
+
+        Raises:
+            ValueError: If the picture or a mask cannot be read.
         """
         objects = slice(int(self.offsets[position]), int(self.offsets[position + 1]))
         picture = self.source.read(position)
@@ -76,14 +79,16 @@ class Boxed:
             areas=self.areas[objects].copy(),
             is_crowd=self.is_crowd[objects].copy(),
             is_difficult=self.is_difficult[objects].copy(),
-            masks=self._masks(objects, picture) if with_masks else None,
+            masks=self._masks(position, objects, picture) if with_masks else None,
         )
 
     def of_split(self, split: str) -> IntArray:
         """Positions in the arrays of all objects of a split."""
         chosen = self.splits[split]
-        ranges = [np.arange(self.offsets[i], self.offsets[i + 1]) for i in chosen.tolist()]
-        return np.concatenate([np.empty(0, dtype=np.int64), *ranges])
+        starts, ends = self.offsets[chosen], self.offsets[chosen + 1]
+        counts = ends - starts
+        before = np.cumsum(counts) - counts  # objects of the pictures before, in what is returned
+        return np.asarray(np.arange(counts.sum()) + np.repeat(starts - before, counts), dtype=np.int64)
 
     def counts(self, split: str) -> list[int]:
         """C numbers of objects of each class in one split."""
@@ -98,12 +103,15 @@ class Boxed:
         found.update("\n".join(self.class_names).encode())
         return found.hexdigest()
 
-    def _masks(self, objects: slice, picture: ByteArray) -> ByteArray | None:
+    def _masks(self, position: int, objects: slice, picture: ByteArray) -> ByteArray | None:
         if self.masks is None:
             return None
         height, width = picture.shape[:2]
-        read = [
-            self.masks.read(position, height=height, width=width)
-            for position in range(objects.start, objects.stop)
-        ]
-        return np.stack(read) if read else np.zeros((0, height, width), dtype=np.uint8)
+        found = np.zeros((objects.stop - objects.start, height, width), dtype=np.uint8)
+        for number in range(len(found)):
+            try:
+                found[number] = self.masks.read(objects.start + number, height=height, width=width)
+            except ValueError as error:
+                name = f"{self.source.name(position)} (image_id {self.image_ids[position]})"
+                raise ValueError(f"object {number + 1} of {name}: {error}") from error
+        return found

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from datamodules.readers.class_names import check_unique
 from datamodules.readers.manifest import SPLIT_WORDS
 from datamodules.readers.objects import ObjectRows, RawObjects
 from datamodules.readers.problems import Place
@@ -38,8 +39,9 @@ def list_boxes_csv(
 
     Raises:
         FileNotFoundError: If there is no such manifest.
-        ValueError: If it is not UTF-8, or columns are missing.
+        ValueError: If it is not UTF-8, columns are missing, or a class name stands twice.
     """
+    check_unique(class_names or (), where="data.class_names")
     lines = _read(manifest)
     labels = {line.cells["label"] for line in lines if line.cells["label"]}
     numeric = all(label.isdecimal() for label in labels)

@@ -1,6 +1,5 @@
 """Find files that cannot be read before training meets them."""
 
-import hashlib
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +16,7 @@ def find_broken(source: FileSource, *, cache_dir: Path) -> dict[int, str]:
     """Decode every file once, JPEGs at an eighth of their size.
 
     It costs about as long as reading the whole data set from disk, once: the result is kept for as
-    long as no path and no file size changes.
+    long as no path, no file size and no time of writing changes.
 
     Args:
         source: The files.
@@ -27,10 +26,9 @@ def find_broken(source: FileSource, *, cache_dir: Path) -> dict[int, str]:
         What is wrong with each broken file, by position.
     """
     missing = dict(_missing(source))
-    if missing:  # sizes, and so the key, are known only where there are files
+    if missing:  # it is not remembered, as they will hardly stay so
         return missing | dict(_check(source, [p for p in range(len(source)) if p not in missing]))
-    key = hashlib.sha256(source.digest().encode()).hexdigest()[:16]
-    cached = cache_dir / f"broken_{key}.json"
+    cached = cache_dir / f"broken_{source.state()}.json"
     known = read_json(cached)
     if known is not None:
         return {int(position): str(message) for position, message in known.items()}

@@ -1,13 +1,13 @@
 """What every reader of classification data hands over."""
 
 import hashlib
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from datamodules.arrays import IntArray
+from datamodules.readers.class_names import check_unique
 from datamodules.sources import ImageSource
 from datamodules.splits import stratified_folds
 
@@ -79,9 +79,7 @@ def check_classes(
     Raises:
         ValueError: If they differ, or a name stands twice.
     """
-    twice = sorted(name for name, count in Counter(found).items() if count > 1)
-    if twice:
-        raise ValueError(f"{where} names the classes {twice} more than once")
+    check_unique(found, where=where)
     if num_classes is not None and len(found) != num_classes:
         raise ValueError(
             f"{where} has {len(found)} classes, but data.num_classes={num_classes}; "

@@ -9,6 +9,7 @@ import numpy as np
 
 from datamodules.arrays import IntArray
 from datamodules.boxed_picture import BoolArray
+from datamodules.images import MOST_ELONGATED, check_shape
 from datamodules.readers.broken import find_broken
 from datamodules.readers.objects import DoubleArray, RawObjects
 from datamodules.readers.picture_sizes import picture_sizes
@@ -28,11 +29,13 @@ class Care:
         sizes: Whether the sizes that annotations say are compared with the headers of all pictures.
         decoding: Whether every picture is decoded once to find the broken ones.
         twice: Whether an object that is there before is a problem.
+        masks: Whether segmentations are looked at, without drawing them.
     """
 
     sizes: bool
     decoding: bool
     twice: bool = True
+    masks: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +88,8 @@ def check_objects(raw: RawObjects, *, care: Care, cache_dir: Path) -> Findings:
     sizes = _check_pictures(raw, pictures, is_there, care=care, cache_dir=cache_dir)
     objects = _Notes(len(raw.labels), raw.places.of_objects)
     _check_boxes(raw, objects, sizes)
+    if care.masks:
+        _check_masks(raw, objects, sizes)
     if care.twice:
         _check_twice(raw, objects)
     return Findings(
@@ -118,6 +123,8 @@ def _check_pictures(
         differs = is_said & is_known & np.any(raw.sizes != measured, axis=1)
         notes.add(_positions(differs), lambda i: _other_size(raw.sizes[i], measured[i], raw.paths[i]))
         sizes = np.where(is_said[:, None], raw.sizes, measured)
+    is_elongated = np.all(sizes > 0, axis=1) & (sizes.max(axis=1) > MOST_ELONGATED * sizes.min(axis=1))
+    notes.add(_positions(is_elongated), lambda i: f"{raw.paths[i]} {check_shape(*sizes[i].tolist())}")
     if care.decoding:
         there = np.flatnonzero(is_there)
         source = FileSource(raw.root, [raw.paths[position] for position in there.tolist()], advice="")
@@ -148,6 +155,14 @@ def _check_boxes(raw: RawObjects, notes: _Notes, sizes: IntArray) -> None:
             f"{sizes[raw.pictures[i], 1]}x{sizes[raw.pictures[i], 0]} pixels"
         ),
     )
+
+
+def _check_masks(raw: RawObjects, notes: _Notes, sizes: IntArray) -> None:
+    """Of a box that is broken, that is said already; it also stands for a segmentation that is not there."""
+    if raw.masks is None:
+        return
+    messages = raw.masks.problems(np.flatnonzero(notes.is_good), sizes[raw.pictures])
+    notes.add(messages, lambda i: messages[i])
 
 
 def _check_twice(raw: RawObjects, notes: _Notes) -> None:

@@ -1,8 +1,7 @@
 """Height and width of picture files from their first bytes."""
 
-import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,7 +21,7 @@ _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # markers of JPEG f
 def picture_sizes(source: FileSource, *, cache_dir: Path) -> IntArray:
     """Sizes of pictures as `read_image` returns them.
 
-    The result is kept for as long as no path and no file size changes.
+    The result is kept for as long as no path, no file size and no time of writing changes.
 
     Args:
         source: The files.
@@ -32,7 +31,7 @@ def picture_sizes(source: FileSource, *, cache_dir: Path) -> IntArray:
         int64 (N, 2), height and width in pixels; 0 where a file is missing or no picture.
     """
     paths = [source.path(position) for position in range(len(source))]
-    cached = cache_dir / f"sizes_{_key(paths)}.json"
+    cached = cache_dir / f"sizes_{source.state()}.json"
     known = read_json(cached)
     if known is not None:
         return np.array(known["sizes"], dtype=np.int64).reshape(-1, 2)
@@ -55,17 +54,6 @@ def picture_size(path: Path) -> tuple[int, int]:
     except OSError:
         return 0, 0
     return size or _of_any(path)
-
-
-def _key(paths: Sequence[Path]) -> str:
-    found = hashlib.sha256()
-    for path in paths:
-        try:
-            size = path.stat().st_size
-        except OSError:
-            size = -1
-        found.update(os.fsencode(path) + f"\0{size}\n".encode())
-    return found.hexdigest()[:16]
 
 
 def _of_any(path: Path) -> tuple[int, int]:

@@ -31,8 +31,8 @@ class Published:
     """A data set that everybody has the same files of.
 
     Its pictures are as the annotations say unless the download failed, so they are only looked at on
-    inspection, and a missing one is never left out; an object that is there twice stays, too. Measured
-    on less, a result could not be compared with those in print.
+    inspection, and so are masks, and a missing picture is never left out; an object that is there twice
+    stays, too. Measured on less, a result could not be compared with those in print.
 
     Attributes:
         advice: Where to get the files.
@@ -55,9 +55,9 @@ def to_boxed(
     Args:
         raw: What was read.
         cut: For pictures without a split; see `split_pictures`.
-        on_error: ``raise`` refuses broken records, for which the headers of the pictures are read;
-            ``skip`` leaves out broken objects and broken pictures (with all their objects), for which
-            every picture is decoded once. Both are remembered.
+        on_error: ``raise`` refuses broken records, ``skip`` leaves out broken objects and broken
+            pictures (with all their objects). For either every picture is decoded once, which is
+            remembered.
         cache_dir: Folder to remember it in.
         published: For data that everybody has the same files of.
         test_is_val: Tests on the pictures for validation.
@@ -66,7 +66,7 @@ def to_boxed(
         ValueError: If there are broken records, or a split is empty.
     """
     is_own = published is None
-    care = Care(sizes=is_own, decoding=is_own and on_error == "skip", twice=is_own)
+    care = Care(sizes=is_own, decoding=is_own, twice=is_own, masks=is_own)
     findings = check_objects(raw, care=care, cache_dir=cache_dir)
     if published is not None and not np.all(findings.is_there):
         raise ValueError(_missing(raw, findings, published))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
 
+from datamodules.readers.class_names import check_unique
 from datamodules.readers.objects import ObjectRows, RawObjects
 from datamodules.readers.problems import Place, Problem
 
@@ -63,7 +64,11 @@ def list_voc(
         files: The annotations.
         title: Name of the data set.
         class_names: Names in the order of the class ids; None takes those that are found, sorted.
+
+    Raises:
+        ValueError: If a class name stands twice.
     """
+    check_unique(class_names or (), where="data.class_names")
     rows = ObjectRows(root)
     annotations = []
     for file in files:

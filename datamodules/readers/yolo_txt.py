@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from datamodules.images import IMAGE_ENDINGS
+from datamodules.readers.class_names import check_unique
 from datamodules.readers.object_checks import known_sizes
 from datamodules.readers.objects import ObjectRows, RawObjects, in_pixels
 from datamodules.readers.problems import Place
@@ -21,14 +22,15 @@ def list_yolo(root: Path) -> RawObjects:
 
     ``root/<split>/images/`` with ``root/<split>/labels/`` is read, too, and so are ``images`` and
     ``labels`` without splits. A picture without a text file has no objects. Class names are those of
-    ``data.yaml`` (``names``, a list or by number), or the lines of ``classes.txt``.
+    ``data.yaml`` (``names``, a list or by number), or the lines of ``classes.txt``. Of two pictures that
+    differ in their ending only, the second is a problem: nobody can tell whose objects the text has.
 
     Args:
         root: The folder.
 
     Raises:
         FileNotFoundError: If there is no such folder.
-        ValueError: If it is laid out in another way, or names no classes.
+        ValueError: If it is laid out in another way, names no classes, or one twice.
     """
     if not root.is_dir():
         raise FileNotFoundError(
@@ -58,8 +60,8 @@ def _folders(root: Path) -> Iterator[tuple[Path, Path, str]]:
 
 
 def _add_folder(rows: ObjectRows, images: Path, labels: Path, *, group: str, names: list[str]) -> None:
-    pictures = _files(images, IMAGE_ENDINGS)
-    texts = _files(labels, frozenset({".txt"}))
+    pictures = _files(rows, images, IMAGE_ENDINGS)
+    texts = _files(rows, labels, frozenset({".txt"}))
     for key, path in pictures.items():
         place = Place(str(path), None, "")
         picture = rows.add_picture(path.relative_to(rows.root).as_posix(), group=group, place=place)
@@ -69,15 +71,21 @@ def _add_folder(rows: ObjectRows, images: Path, labels: Path, *, group: str, nam
         rows.add_problem(Place(str(texts[key]), None, ""), f"there is no picture {images / key}.*")
 
 
-def _files(folder: Path, endings: frozenset[str]) -> dict[str, Path]:
-    """Files below a folder by their path in it without ending, in order of path."""
-    found = {}
+def _files(rows: ObjectRows, folder: Path, endings: frozenset[str]) -> dict[str, Path]:
+    """Files below a folder by their path in it without ending, in order of path; of twins the first."""
+    found: dict[str, Path] = {}
     for parent, folders, names in os.walk(folder, followlinks=True):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             if not name.startswith(".") and os.path.splitext(name)[1].lower() in endings:
                 path = Path(parent, name)
-                found[path.relative_to(folder).with_suffix("").as_posix()] = path
+                first = found.setdefault(path.relative_to(folder).with_suffix("").as_posix(), path)
+                if first != path:
+                    rows.add_problem(
+                        Place(str(path), None, ""),
+                        f"differs from {first.name} in its ending only, so that nobody knows which one the "
+                        "objects belong to; rename or remove one of them",
+                    )
     return found
 
 
@@ -122,12 +130,18 @@ def _class_names(root: Path) -> list[str]:
             return _from_settings(root / name)
     for path in (root / "classes.txt", root / "labels" / "classes.txt"):
         if path.is_file():
-            return [
-                line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()
-            ]
+            return _from_lines(path)
     raise ValueError(
         f"{root} names no classes; write them into data.yaml as names: [...], or into classes.txt"
     )
+
+
+def _from_lines(path: Path) -> list[str]:
+    names = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    if not names:
+        raise ValueError(f"{path} names no classes; write a name into each of its lines")
+    check_unique(names, where=str(path))
+    return names
 
 
 def _from_settings(path: Path) -> list[str]:
@@ -140,4 +154,6 @@ def _from_settings(path: Path) -> list[str]:
         names = [names[number] for number in range(len(names))]
     if not isinstance(names, list) or not names:
         raise ValueError(f"{path} has names={names!r}, but needs a list, or a name for each of 0, 1, 2, ...")
-    return [str(name) for name in names]
+    found = [str(name) for name in names]
+    check_unique(found, where=str(path))
+    return found

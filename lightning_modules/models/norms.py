@@ -40,8 +40,8 @@ def resolve_norm(norm: str, *, light: bool, pretrained: bool) -> Norm:
 
 
 def group_norm(channels: int) -> nn.GroupNorm:
-    """Group norm of 32 groups; fewer where channels are few or 32 does not divide them."""
-    return nn.GroupNorm(math.gcd(GROUPS, channels // 2) or 1, channels)
+    """Group norm of 32 groups with two channels or more each; of fewer groups where channels are few."""
+    return nn.GroupNorm(math.gcd(GROUPS, channels // 2) if channels > 1 else 1, channels)
 
 
 def norm_layer(norm: Norm) -> Callable[[int], nn.Module]:

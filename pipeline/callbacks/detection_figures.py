@@ -79,6 +79,8 @@ class DetectionFigures(Callback):
         """Keep the first images."""
         if not self._drawing or not isinstance(outputs, Mapping) or "detections" not in outputs:
             return
+        if len(self._kept) >= self._watched:
+            return
         names = _metadata(trainer)["class_names"]
         for place, found in enumerate(outputs["detections"][: self._watched - len(self._kept)]):
             kept = watched(batch, found, place=place, names=names, threshold=self._score_threshold)

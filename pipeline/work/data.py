@@ -45,7 +45,7 @@ def run(
     for table in report["tables"]:
         console.print(_table(table))
     problems: Sequence[Mapping[str, Any]] = report["problems"]
-    _tell(problems, show=show)
+    _tell(problems, show=show, skips=composed.config["data"].get("on_error") == "skip")
     console.print(f"report    {shown_path(path)}", soft_wrap=True)
     return EXIT_FAILURE if problems else 0
 
@@ -74,7 +74,7 @@ def _cell(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _tell(problems: Sequence[Mapping[str, Any]], *, show: int) -> None:
+def _tell(problems: Sequence[Mapping[str, Any]], *, show: int, skips: bool) -> None:
     if not problems:
         console.print("[green]nothing is broken[/green]")
         return
@@ -85,4 +85,7 @@ def _tell(problems: Sequence[Mapping[str, Any]], *, show: int) -> None:
         console.print(f"{problem['file']}{line}:{record} {problem['problem']}", soft_wrap=True, markup=False)
     if len(problems) > show:
         console.print(f"... and {len(problems) - show:,} more in the report")
-    console.print("training stops at them; data.on_error=skip leaves them out", soft_wrap=True)
+    if skips:
+        console.print("data.on_error=skip: training leaves out what it cannot use")
+    else:
+        console.print("training stops at them; data.on_error=skip leaves them out")

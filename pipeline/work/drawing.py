@@ -33,15 +33,26 @@ def write_annotated(path: Path, rows: list[Row], *, folder: Path) -> Path:
         The picture's path; a number is added where another image had the same name.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    read = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    original = np.zeros((_SHORTEST_SIDE, _SHORTEST_SIDE, 3), np.uint8) if read is None else read
+    original = _read(path)
     factor = max(1, round(_SHORTEST_SIDE / min(original.shape[:2])))
-    image = _enlarged(np.asarray(original, np.uint8), factor)
+    image = _enlarged(original, factor)
     has_places = bool(rows) and "x1" in rows[0]
     drawn = _with_objects(image, rows, factor=factor) if has_places else _with_strip(image, rows)
     target = _free_name(folder, path.stem)
     cv2.imwrite(str(target), drawn)
     return target
+
+
+def _read(path: Path) -> Picture:
+    """BGR; transparency is laid on white, as the network sees it."""
+    read = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if read is None:
+        return np.zeros((_SHORTEST_SIDE, _SHORTEST_SIDE, 3), np.uint8)
+    layers = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if layers is not None and layers.ndim == 3 and layers.shape[2] == 4:
+        opacity = layers[..., 3:] / (255 if layers.dtype == np.uint8 else 65535)
+        return np.asarray((read * opacity + 255 * (1 - opacity)).round(), np.uint8)
+    return np.asarray(read, np.uint8)
 
 
 def _with_strip(image: Picture, rows: list[Row]) -> Picture:

@@ -151,7 +151,9 @@ def _write_table(rows: list[list[Row]], path: Path, *, task: Any) -> None:
         records = [task.json_records(found, image_id=number) for number, found in enumerate(rows)]
         path.write_text(json.dumps(list(chain(*records)), indent=1), encoding="utf-8")
         return
-    frame = pd.DataFrame(list(chain(*rows)))
+    found = list(chain(*rows))
+    # A table without rows still has its columns.
+    frame = pd.DataFrame(found, columns=None if found else ["file", *getattr(task, "columns", ())])
     if path.suffix == ".csv":
         frame.to_csv(path, index=False)
     elif path.suffix == ".json":

@@ -120,6 +120,7 @@ def measure(*, steps: int, size: int, warmup: int) -> dict[str, Any]:
         category_ids=list(range(CLASSES)),
         image_size=size,
         scale="published",
+        has_masks=False,
     )
     factory = partial(torch.optim.SGD, lr=1e-4, momentum=0.9, weight_decay=1e-4)
     task = DetectionTask(model=model, optimizer=factory, scheduler=None, metadata=metadata)

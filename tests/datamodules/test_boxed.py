@@ -62,6 +62,7 @@ def test_metadata_and_summary() -> None:
         "category_ids": [7, 8, 90],
         "image_size": 32,
         "scale": "light",
+        "has_masks": True,
     }
     summary = module.summary()
     assert summary["sizes"] == {"train": 24, "val": 5, "test": 5}

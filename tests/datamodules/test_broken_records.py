@@ -256,15 +256,6 @@ def test_the_message_lists_ten_and_counts_all(tmp_path: Path, caplog: pytest.Log
     assert "13 broken records of boxes left out" in caplog.text
 
 
-def test_a_broken_picture_stops_training_when_it_is_read(tmp_path: Path) -> None:
-    write_yolo(tmp_path)
-    path = tmp_path / "images/train/train_0.png"
-    path.write_bytes(path.read_bytes()[:200])  # the header is whole
-    data = read("yolo_txt", data_dir=str(tmp_path))
-    with pytest.raises(ValueError, match="train_0.png.*data.on_error=skip"):
-        data.picture(0, with_masks=False)
-
-
 def test_what_was_found_about_pictures_is_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_yolo(tmp_path)
     cut_short(tmp_path / "images/val/val_1.png")

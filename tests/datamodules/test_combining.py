@@ -1,5 +1,6 @@
 """Mosaic and copy-paste against the pixels of the pictures they are made of."""
 
+import logging
 import pickle
 from collections.abc import Callable
 from copy import deepcopy
@@ -12,6 +13,7 @@ from datamodules.box_pipeline import box_areas
 from datamodules.boxed_picture import BoxedPicture
 from datamodules.combining import Combination, CopyPaste, Mosaic
 from datamodules.windows import GREY
+from tests.datamodules.noise import make
 from tests.datamodules.scenes import RECIPES, around, found, recipe, same, scene
 
 COLOURS = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 0]])
@@ -244,3 +246,24 @@ def test_recipes_combine_at_first_and_close(name: str) -> None:
 def test_nonsense_is_refused(make: Callable[[], object], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         make()
+
+
+@pytest.mark.parametrize(("epochs", "is_never"), [(5, True), (3, True), (6, False), (None, False)])
+def test_a_training_too_short_to_combine_is_told_once(
+    epochs: int | None, is_never: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    close_epochs = 5 if epochs else 0
+    steps = {
+        "four": Mosaic(size=32, close_epochs=close_epochs, epochs=epochs),
+        "off": Mosaic(size=32, close_epochs=close_epochs, epochs=epochs, p=0.0),
+        "nothing": None,
+    }
+    with caplog.at_level(logging.WARNING):
+        make(combine=steps)
+    found = [record.getMessage() for record in caplog.records if "close_epochs" in record.getMessage()]
+    assert len(found) == is_never
+    if is_never:
+        assert (
+            f"transforms.combine.four.close_epochs=5 leaves none of trainer.max_epochs={epochs}" in found[0]
+        )
+        assert "set it lower" in found[0]

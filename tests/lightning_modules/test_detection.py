@@ -19,7 +19,12 @@ from tests.lightning_modules.training import quiet_trainer
 
 NAMES = ["ant", "bee", "cat"]
 METADATA = DetectionMetadata(
-    class_names=NAMES, class_counts=[2, 3, 5], category_ids=[1, 7, 9], image_size=64, scale="light"
+    class_names=NAMES,
+    class_counts=[2, 3, 5],
+    category_ids=[1, 7, 9],
+    image_size=64,
+    scale="light",
+    has_masks=True,
 )
 
 
@@ -27,6 +32,7 @@ class Oracle(nn.Module):
     """Stands in for a detector: knows the answers, by the brightness of an image."""
 
     predicts_masks = False
+    resizable = True
 
     def __init__(self, answers: dict[int, dict[str, Tensor]]) -> None:
         super().__init__()
@@ -155,6 +161,25 @@ def test_batches_change_size_in_training_and_never_in_measuring() -> None:
     assert oracle.factors[-1] == 1.0
     with pytest.raises(ValueError, match=r"task\.multi_scale=\[1\.5, 0\.5\] must be two factors"):
         task(oracle, multi_scale=[1.5, 0.5])
+
+
+def test_a_network_for_one_size_is_refused_before_training() -> None:
+    fixed = Oracle({})
+    fixed.resizable = False
+    with pytest.raises(
+        ValueError, match=r"task\.multi_scale=\[0\.5, 1\.5\], but this network is made for one size"
+    ):
+        task(fixed, multi_scale=[0.5, 1.5])
+
+
+def test_data_known_to_have_no_masks_is_refused_before_training() -> None:
+    with pytest.raises(ValueError, match=r"the data has none; choose data with masks"):
+        DetectionTask(
+            model=light(mask_rcnn),  # type: ignore[arg-type]
+            optimizer=partial(torch.optim.SGD, lr=0.1),
+            scheduler=None,
+            metadata={**METADATA, "has_masks": False},
+        )
 
 
 def test_the_data_is_asked_for_masks_only_where_they_are_learned() -> None:

@@ -1,11 +1,16 @@
 """The boxes that a detector starts from at every place of its maps."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 
-Anchors = Sequence[Sequence[float]]
+Shapes = Sequence[Sequence[float]]
+"""Width and height in pixels of the network's input, of each anchor."""
+
+Anchors = Sequence[Sequence[float]] | Literal["kmeans"]
+"""Shapes, or the word with which a configuration asks for some that are found in the data."""
 
 PUBLISHED_RATIOS = (0.5, 1.0, 2.0)
 LIGHT_RATIOS = (1.0, 1.5, 2.0)
@@ -24,14 +29,14 @@ class GivenAnchors(AnchorGenerator):  # type: ignore[misc]
         anchors: Width and height in pixels of the network's input, for each level.
     """
 
-    def __init__(self, anchors: Sequence[Anchors]) -> None:
+    def __init__(self, anchors: Sequence[Shapes]) -> None:
         # The sizes are only counted by the base class; its anchors are replaced below.
         sizes = tuple(tuple(float(width * height) ** 0.5 for width, height in level) for level in anchors)
         super().__init__(sizes=sizes, aspect_ratios=((1.0,),) * len(anchors))
         self.cell_anchors = [_centred(level) for level in anchors]
 
 
-def dealt(anchors: Anchors, *, levels: int) -> list[Anchors]:
+def dealt(anchors: Anchors, *, levels: int) -> list[Shapes]:
     """Deal anchors to the levels of a pyramid in equal number, the smallest to the finest.
 
     Args:
@@ -73,7 +78,7 @@ def anchor_generator(
     )
 
 
-def of_every(sizes: Sequence[Sequence[float]], ratios: Sequence[float]) -> list[Anchors]:
+def of_every(sizes: Sequence[Sequence[float]], ratios: Sequence[float]) -> list[Shapes]:
     """Width and height of an anchor of every size and ratio, for each level; see ``anchor_generator``."""
     return [[[size / ratio**0.5, size * ratio**0.5] for ratio in ratios for size in level] for level in sizes]
 
@@ -92,6 +97,6 @@ def dense_light_sizes(image_size: int) -> list[list[float]]:
     return [[size * image_size / LIGHT_IMAGE_SIZE for size in level] for level in DENSE_LIGHT_SIZES]
 
 
-def _centred(level: Anchors) -> torch.Tensor:
+def _centred(level: Shapes) -> torch.Tensor:
     halves = torch.tensor([list(anchor) for anchor in level], dtype=torch.float32, device="cpu") / 2
     return torch.cat([-halves, halves], dim=1)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
 
-from lightning_modules.models.detection.anchors import Anchors
+from lightning_modules.models.detection.anchors import Shapes
 
 
 class GivenDefaultBoxes(DefaultBoxGenerator):  # type: ignore[misc]
@@ -18,7 +18,7 @@ class GivenDefaultBoxes(DefaultBoxGenerator):  # type: ignore[misc]
     """
 
     def __init__(
-        self, anchors: Sequence[Anchors], *, image_size: int, steps: Sequence[int] | None = None
+        self, anchors: Sequence[Shapes], *, image_size: int, steps: Sequence[int] | None = None
     ) -> None:
         # Ratios and scales are only counted by the base class; its boxes are replaced below.
         nothing: list[list[int]] = [[] for _ in anchors]

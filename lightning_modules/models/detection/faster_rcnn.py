@@ -80,4 +80,4 @@ def faster_rcnn(
         ),
     )
     load_detector(network, choice, published=FasterRCNN_ResNet50_FPN_Weights.COCO_V1)
-    return Detector(network)
+    return Detector(network, channels_last=is_light(scale))

@@ -4,6 +4,7 @@ from torchvision.models.detection import FCOS, FCOS_ResNet50_FPN_Weights
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.fcos import FCOSHead
 
+from lightning_modules.models.detection.anchors import Anchors
 from lightning_modules.models.detection.detector import Detector
 from lightning_modules.models.detection.one_stage import one_stage_pyramid
 from lightning_modules.models.detection.options import Scale, choose_backbone, is_light, longest_side
@@ -26,7 +27,7 @@ def fcos(
     pretrained: str = "none",
     load_weights: bool = True,
     trainable_stages: int | None = None,
-    anchors: None = None,
+    anchors: Anchors | None = None,
     score_threshold: float | None = None,
     nms_threshold: float = 0.6,
     detections_per_image: int = 100,
@@ -65,7 +66,7 @@ def fcos(
     """
     if anchors is not None:
         raise ValueError(
-            "model.anchors is given, but fcos has no anchors; set it to null or choose retinanet"
+            f"model.anchors={anchors}, but fcos has no anchors; set it to null or choose model=retinanet"
         )
     choice = choose_backbone(
         scale=scale,
@@ -93,4 +94,4 @@ def fcos(
         detections_per_img=detections_per_image,
     )
     load_detector(network, choice, published=FCOS_ResNet50_FPN_Weights.COCO_V1)
-    return Detector(network)
+    return Detector(network, channels_last=light)

@@ -11,6 +11,7 @@ from lightning_modules.models.detection.weights import load_detector
 from lightning_modules.models.norms import Norm
 
 MASK_RESOLUTION = 14
+MASK_SAMPLES = 2
 PUBLISHED_WIDTHS = (256, 256, 256, 256)
 LIGHT_WIDTHS = (64, 64)
 
@@ -85,12 +86,12 @@ def mask_rcnn(
     )
     _add_masks(network, num_classes=num_classes, widths=LIGHT_WIDTHS if is_light(scale) else PUBLISHED_WIDTHS)
     load_detector(network, choice, published=MaskRCNN_ResNet50_FPN_Weights.COCO_V1)
-    return Detector(network)
+    return Detector(network, channels_last=is_light(scale))
 
 
 def _add_masks(network: FasterRCNN, *, num_classes: int, widths: tuple[int, ...]) -> None:
     """Give the second stage a head for masks, as torchvision's own class does."""
     heads = network.roi_heads
-    heads.mask_roi_pool = region_pool(network.backbone, resolution=MASK_RESOLUTION)
+    heads.mask_roi_pool = region_pool(network.backbone, resolution=MASK_RESOLUTION, samples=MASK_SAMPLES)
     heads.mask_head = MaskRCNNHeads(network.backbone.out_channels, widths, dilation=1)
     heads.mask_predictor = MaskRCNNPredictor(widths[-1], widths[-1], num_classes + 1)

@@ -100,7 +100,7 @@ def retinanet(
         detections_per_img=detections_per_image,
     )
     load_detector(network, choice, published=RetinaNet_ResNet50_FPN_Weights.COCO_V1)
-    return Detector(network)
+    return Detector(network, channels_last=light)
 
 
 def _anchors(anchors: Anchors | None, *, pyramid: Pyramid, light: bool, image_size: int) -> AnchorGenerator:

@@ -101,7 +101,7 @@ def ssd300(
     build = _light if light else _published
     network = build(choice, num_classes=num_classes, image_size=image_size, anchors=anchors, answers=answers)
     load_detector(network, choice, published=SSD300_VGG16_Weights.COCO_V1)
-    return Detector(network, resizable=light)
+    return Detector(network, resizable=light, channels_last=light)
 
 
 def _light(

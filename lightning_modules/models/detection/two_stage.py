@@ -34,6 +34,7 @@ class RegionSizes:
         proposals: Boxes of each image that the second stage sees: while training, otherwise.
         sampled_anchors: Of each image, for the loss of the first stage.
         sampled_regions: Of each image, for the loss of the second stage.
+        samples: Of each bin of a region and side; one is enough where a bin is smaller than a place.
     """
 
     strides: tuple[int, ...]
@@ -43,16 +44,18 @@ class RegionSizes:
     proposals: tuple[int, int]
     sampled_anchors: int
     sampled_regions: int
+    samples: int
 
 
 LIGHT = RegionSizes(
     strides=(4, 8),
     channels=64,
     representation=256,
-    candidates=(500, 500),
-    proposals=(200, 200),
+    candidates=(300, 300),
+    proposals=(100, 100),
     sampled_anchors=128,
     sampled_regions=64,
+    samples=1,
 )
 PUBLISHED = RegionSizes(
     strides=(4, 8, 16, 32),
@@ -62,6 +65,7 @@ PUBLISHED = RegionSizes(
     proposals=(2000, 1000),
     sampled_anchors=256,
     sampled_regions=512,
+    samples=2,
 )
 
 
@@ -102,7 +106,7 @@ def region_network(
         rpn_post_nms_top_n_train=sizes.proposals[0],
         rpn_post_nms_top_n_test=sizes.proposals[1],
         rpn_batch_size_per_image=sizes.sampled_anchors,
-        box_roi_pool=region_pool(pyramid, resolution=BOX_RESOLUTION),
+        box_roi_pool=region_pool(pyramid, resolution=BOX_RESOLUTION, samples=sizes.samples),
         box_head=TwoMLPHead(sizes.channels * BOX_RESOLUTION**2, sizes.representation),
         box_predictor=FastRCNNPredictor(sizes.representation, num_classes + 1),
         box_score_thresh=answers.score_threshold,
@@ -112,10 +116,10 @@ def region_network(
     )
 
 
-def region_pool(pyramid: Pyramid, *, resolution: int) -> MultiScaleRoIAlign:
-    """Regions of fixed size from the maps of a pyramid, two samples to a bin and side."""
+def region_pool(pyramid: Pyramid, *, resolution: int, samples: int) -> MultiScaleRoIAlign:
+    """Regions of fixed size from the maps of a pyramid, with so many samples to a bin and side."""
     names = [str(position) for position in range(pyramid.num_body_maps)]
-    return MultiScaleRoIAlign(featmap_names=names, output_size=resolution, sampling_ratio=2)
+    return MultiScaleRoIAlign(featmap_names=names, output_size=resolution, sampling_ratio=samples)
 
 
 def _anchors(anchors: Anchors | None, *, pyramid: Pyramid, light: bool, image_size: int) -> AnchorGenerator:

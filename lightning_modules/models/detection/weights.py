@@ -41,9 +41,6 @@ def load_detector(network: nn.Module, choice: BackboneChoice, *, published: Weig
         ValueError: If the weights do not fit.
         OSError: If the published weights cannot be fetched.
     """
-    if choice.pretrained == "coco" and "SSD" not in str(published) and "FCOS" not in str(published):
-        # Trained when torchvision's frozen batch norm added nothing to the variance.
-        _set_eps(network, 0.0)
     if not choice.load_weights or choice.pretrained in ("none", "backbone"):
         return
     if choice.pretrained == "coco":
@@ -52,6 +49,8 @@ def load_detector(network: nn.Module, choice: BackboneChoice, *, published: Weig
         found = read_weights(Path(choice.pretrained))
         state = {key.removeprefix("network."): value for key, value in found.items()}
         load_state(network, state, origin=choice.pretrained)
+    if _adds_nothing_to_variances(choice.pretrained, published):
+        _take_eps_out(network)
 
 
 def load_state(network: nn.Module, state: Mapping[str, Tensor], *, origin: str) -> None:
@@ -87,10 +86,17 @@ def load_state(network: nn.Module, state: Mapping[str, Tensor], *, origin: str) 
         )
 
 
-def _set_eps(network: nn.Module, eps: float) -> None:
+def _adds_nothing_to_variances(pretrained: str, published: WeightsEnum) -> bool:
+    """Whether these are weights that torchvision trained while its frozen batch norm had no epsilon."""
+    is_published = pretrained == "coco" or Path(pretrained).name == Path(published.url).name
+    return is_published and not any(name in str(published) for name in ("SSD", "FCOS"))
+
+
+def _take_eps_out(network: nn.Module) -> None:
+    """Lower the variances by what is added to them, so that every checkpoint means the same network."""
     for module in network.modules():
         if isinstance(module, FrozenBatchNorm2d):
-            module.eps = eps
+            module.running_var -= module.eps
 
 
 def _raise_about(problems: list[str], *, origin: str) -> None:

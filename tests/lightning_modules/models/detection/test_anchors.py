@@ -51,7 +51,11 @@ def test_anchors_for_ssd_belong_to_the_size_of_the_data() -> None:
 
 @pytest.mark.parametrize("name", ["faster_rcnn", "retinanet", "ssd300"])
 def test_networks_with_given_anchors_learn(name: str) -> None:
-    sum(light(name, anchors=FOUR)(pictures(), targets()).values()).backward()
+    network = light(name, anchors=FOUR)
+    sum(network(pictures(), targets()).values()).backward()
+    heads = [value.grad for key, value in network.named_parameters() if "backbone" not in key]
+    assert all(gradient is not None and torch.isfinite(gradient).all() for gradient in heads)
+    assert any(gradient.abs().sum() > 0 for gradient in heads)
 
 
 @pytest.mark.parametrize("name", ["faster_rcnn", "mask_rcnn", "retinanet"])
