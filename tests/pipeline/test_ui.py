@@ -61,7 +61,7 @@ def test_the_server_answers_and_ends_with_all_it_started(number: signal.Signals,
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     assert b"<html" in direct.open(f"http://127.0.0.1:{port}/", timeout=10).read().lower()
     process.send_signal(number)
-    assert process.wait(timeout=20) == 0
+    assert process.wait(timeout=90) == 0
     time.sleep(0.2)
     with pytest.raises(OSError, match="refused"):
         socket.create_connection(("127.0.0.1", port), timeout=2)
