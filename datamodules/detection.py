@@ -43,7 +43,7 @@ class DigitScenes(DetectionDataModule):
         *,
         cache_dir: str,
         num_train: int = 1500,
-        num_val: int = 300,
+        num_val: int = 200,
         num_test: int = 300,
         scene_seed: int = 0,
         **options: Unpack[DetectionOptions],

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 SCENES_VERSION = 1
 """To be raised when the scenes change, so that those on disk are made anew."""
 
-DEFAULT_SIZES = {"train": 1500, "val": 300, "test": 300}
+DEFAULT_SIZES = {"train": 1500, "val": 200, "test": 300}
 _SPLITS = ("train", "val", "test")
 _TITLE = "digit_scenes"
 
