@@ -70,7 +70,7 @@ test: $(STAMP) ## run the fast tests: make test ARGS="-k signatures"
 	@$(RUN) pytest -n auto
 
 test-slow: $(STAMP) ## run the tests that take longer than five seconds each
-	@$(RUN) pytest -m slow
+	@$(RUN) pytest -m slow -n auto --dist loadscope --durations=12
 
 bench: $(STAMP) ## measure the cost of a training step beside a bare loop: make bench ARGS="--steps 8"
 	@$(RUN) tests.benchmarks.detection_step

@@ -1,7 +1,8 @@
 """What a training step of Faster R-CNN R50-FPN costs, beside a bare PyTorch loop around the same network.
 
-Both take turns in one process: after each step of the pipeline its twin does one without Lightning, on the
-same images. So whatever else the machine does meets both. A step of the pipeline is everything between two
+Both take turns in one process: beside each step of the pipeline its twin does one without Lightning, on the
+same images and with the same random numbers, so that both choose the same regions; every other time the twin
+goes first. So whatever else the machine does meets both. A step of the pipeline is everything between two
 batches: fetching, moving, scaling, losses, logging, callbacks, the optimiser.
 
     make bench ARGS="--steps 8 --size 800"
@@ -40,7 +41,7 @@ ALLOWED = 1.03
 
 
 class Twin(Callback):
-    """Times the step of the pipeline that has just ended, then does the same step bare and times that."""
+    """Times each step of the pipeline, and beside it the same step done bare; the last of the callbacks."""
 
     def __init__(self, network: torch.nn.Module, *, device: torch.device) -> None:
         self.network = network.to(device).train()
@@ -49,20 +50,39 @@ class Twin(Callback):
         self.pipeline: list[float] = []
         self.bare: list[float] = []
         self.started = 0.0
+        self.generator = torch.get_rng_state()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """The first step begins."""
         self.started = self._now()
 
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """The batch is there; every other time the bare step goes first."""
+        self.generator = torch.get_rng_state()
+        if batch_idx % 2:
+            self._take_turn(batch)
+
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """A step of the pipeline has ended; what comes until the next one belongs to that."""
-        ended = self._now()
-        self.pipeline.append(ended - self.started)
+        if not batch_idx % 2:
+            self._take_turn(batch)
+        now = self._now()
+        self.pipeline.append(now - self.started)
+        self.started = now
+
+    def _take_turn(self, batch: Any) -> None:
+        """A bare step, whose time is taken out of that of the pipeline."""
+        kept = torch.get_rng_state()
+        torch.set_rng_state(self.generator)
+        begun = self._now()
         self._bare_step(batch)
-        self.started = self._now()
-        self.bare.append(self.started - ended)
+        self.bare.append(self._now() - begun)
+        torch.set_rng_state(kept)
+        self.started += self.bare[-1]
 
     def _bare_step(self, batch: Any) -> None:
         images = [image.float() / 255 for image in batch["image"]]
@@ -133,7 +153,7 @@ def measure(*, steps: int, size: int, warmup: int) -> dict[str, Any]:
             logger=False,
             enable_model_summary=False,
             default_root_dir=folder,
-            callbacks=[twin, StepSeed(seed=0), Progress(), History(), LearningRate(), GracefulStop()],
+            callbacks=[StepSeed(seed=0), Progress(), History(), LearningRate(), GracefulStop(), twin],
         )
         trainer.fit(task, train_dataloaders=loader)
     return summary(twin.pipeline[warmup:], twin.bare[warmup:], device=device, size=size)
