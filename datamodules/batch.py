@@ -8,6 +8,9 @@ from typing import TypedDict
 
 from torch import Tensor
 
+IGNORED = 255
+"""Value of the pixels of a segmentation mask that neither train nor count."""
+
 
 class ImageBatch(TypedDict):
     """What `predict` hands to every task.
@@ -93,3 +96,43 @@ class DetectionMetadata(TypedDict):
     image_size: int
     scale: str
     has_masks: bool
+
+
+class SegmentationBatch(TypedDict):
+    """Images with a class for each pixel; lists have B entries, one for each image.
+
+    Images that are trained on have one size, so that a task may stack them; others have any.
+
+    Attributes:
+        image: uint8 (3, H, W) each, RGB in [0, 255].
+        index: int64 (B,), position of each image in its data set.
+        mask: uint8 (H, W) each, class ids in [0, C); ``IGNORED`` where a pixel does not count.
+    """
+
+    image: list[Tensor]
+    index: Tensor
+    mask: list[Tensor]
+
+
+class SegmentationMetadata(TypedDict):
+    """What a segmenter must know of its data; plain values, stored in every checkpoint.
+
+    Attributes:
+        class_names: C names in the order of the class ids.
+        class_counts: C numbers of pixels in the training split, for class weights.
+        palette: C colours, RGB in [0, 255], in which masks are drawn and written.
+        image_size: Side in pixels of the square parts of images that are trained on.
+        channels: 1 where the data is grey (images still arrive as RGB), else 3.
+        mean: Mean of each channel of images in [0, 1]; `channels` values.
+        std: Standard deviation of each channel; `channels` values, above 0.
+        scale: Size of network that suits the data: ``light`` or ``published``.
+    """
+
+    class_names: list[str]
+    class_counts: list[int]
+    palette: list[list[int]]
+    image_size: int
+    channels: int
+    mean: list[float]
+    std: list[float]
+    scale: str

@@ -2,7 +2,7 @@
 
 import random
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 import cv2
 import numpy as np
@@ -10,19 +10,10 @@ import numpy as np
 from datamodules.arrays import ByteArray, IntArray
 from datamodules.boxed_picture import BoxedPicture, FloatArray
 from datamodules.images import to_grey
+from datamodules.picture_pipeline import Composed
 
 MIN_SIDE = 1.0
 """Width and height in pixels below which a moved box is dropped: nothing is left to learn from it."""
-
-
-class Composed(Protocol):
-    """What this file needs of albumentations' Compose."""
-
-    def set_random_state(self, random_generator: np.random.Generator, py_random: random.Random) -> None:
-        """Hand generators to all steps."""
-
-    def __call__(self, **data: Any) -> dict[str, Any]:
-        """Transform ``image`` and, where given, ``bboxes`` and ``masks``."""
 
 
 class BoxPipeline:

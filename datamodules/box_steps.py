@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from datamodules.arrays import ByteArray
-from datamodules.transforms import BoxSchema, BoxStep
+from datamodules.transforms import BoxStep, StepSchema
 from datamodules.windows import GREY, Array, Window
 
 _ROUNDS = 50  # overlaps that are drawn before the whole picture is taken
@@ -62,7 +62,7 @@ class RandomIouCrop(WindowStep):
         p: Probability of the step.
     """
 
-    class InitSchema(BoxSchema):
+    class InitSchema(StepSchema):
         """Types for albumentations, which replaces refused arguments by defaults without this."""
 
         overlaps: Sequence[float]
@@ -144,7 +144,7 @@ class ZoomOut(WindowStep):
         p: Probability of the step.
     """
 
-    class InitSchema(BoxSchema):
+    class InitSchema(StepSchema):
         """Types for albumentations, which replaces refused arguments by defaults without this."""
 
         max_side: float
@@ -179,7 +179,7 @@ class LargeScaleJitter(WindowStep):
         p: Probability of the step.
     """
 
-    class InitSchema(BoxSchema):
+    class InitSchema(StepSchema):
         """Types for albumentations, which replaces refused arguments by defaults without this."""
 
         size: int

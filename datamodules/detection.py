@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from datamodules.boxed import DetectionDataModule, DetectionOptions
-from datamodules.embedded.digit_scenes import read_digit_scenes
+from datamodules.embedded.digit_scenes import check_sizes, read_digit_scenes
 from datamodules.inspection import boxed_tables
 from datamodules.readers.boxed import Boxed
 from datamodules.readers.boxes_csv import list_boxes_csv
 from datamodules.readers.coco_json import CocoPart, list_coco
-from datamodules.readers.coco_paths import check_annotations, check_folders
+from datamodules.readers.coco_paths import check_annotations, check_folders, parts_of
 from datamodules.readers.listing import OnError
 from datamodules.readers.objects import RawObjects
 from datamodules.readers.to_boxed import Published
@@ -52,9 +52,7 @@ class DigitScenes(DetectionDataModule):
         self.cache_dir = Path(cache_dir)
         self.sizes = {"train": num_train, "val": num_val, "test": num_test}
         self.scene_seed = scene_seed
-        wrong = [f"data.num_{split}={size}" for split, size in self.sizes.items() if size < 1]
-        if wrong:
-            raise ValueError(f"{', '.join(wrong)} must be at least 1")
+        check_sizes(self.sizes)
 
     def prepare_data(self) -> None:
         """Make the scenes, so that of several processes only the first does."""
@@ -152,16 +150,12 @@ class CocoJson(RecordDataModule):
     ) -> None:
         super().__init__(**options)
         self.images_dir = Path(images_dir)
-        given = {
-            "train": (annotations, None),
-            "val": (val_annotations, val_images_dir),
-            "test": (test_annotations, test_images_dir),
-        }
-        self.parts = [
-            CocoPart(annotations=Path(file), images_dir=Path(folder or images_dir), group=split)
-            for split, (file, folder) in given.items()
-            if file is not None
-        ]
+        self.parts = parts_of(
+            images_dir,
+            {"train": annotations, "val": val_annotations, "test": test_annotations},
+            val_images_dir=val_images_dir,
+            test_images_dir=test_images_dir,
+        )
         self.keep_category_ids = keep_category_ids
 
     @property

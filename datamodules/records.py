@@ -12,6 +12,7 @@ from datamodules.readers.object_checks import Care, check_objects
 from datamodules.readers.objects import RawObjects
 from datamodules.readers.problems import in_order
 from datamodules.readers.to_boxed import Published, good_ones, to_boxed
+from datamodules.splits import check_fractions
 
 
 class RecordOptions(DetectionOptions):
@@ -53,14 +54,7 @@ class RecordDataModule(DetectionDataModule):
     ) -> None:
         super().__init__(**options)
         check_on_error(on_error)
-        for name, value in (("val_fraction", val_fraction), ("test_fraction", test_fraction)):
-            if not 0 <= value < 1:
-                raise ValueError(f"data.{name}={value} must be in [0, 1)")
-        if val_fraction + test_fraction >= 1:
-            raise ValueError(
-                f"data.val_fraction={val_fraction} and data.test_fraction={test_fraction} leave nothing to "
-                "train on; together they must be below 1"
-            )
+        check_fractions(val=val_fraction, test=test_fraction)
         self.on_error = on_error
         self.cut = Cut(val=val_fraction, test=test_fraction, seed=split_seed)
 

@@ -15,11 +15,12 @@ from datamodules.base import SPLITS, DataModule, LoaderOptions, Split
 from datamodules.batch import ClassificationMetadata
 from datamodules.drawing import captioned
 from datamodules.labelled_inspection import inspect_labelled, only_problems
+from datamodules.picture_pipeline import Pipeline
 from datamodules.readers.labelled import Labelled
 from datamodules.readers.problems import BrokenRecords
 from datamodules.samplers import BalancedSampler, Draw, EpochSampler, TrainSampler
-from datamodules.statistics import channel_statistics
-from datamodules.transforms import Pipeline, Recipe
+from datamodules.statistics import channel_statistics, check_statistics
+from datamodules.transforms import Recipe
 
 
 class ClassificationOptions(LoaderOptions):
@@ -135,7 +136,7 @@ class ClassificationDataModule(DataModule):
             drop_last=drop_last,
             horizontal_flip=horizontal_flip,
         )
-        _check_statistics(mean, std, channels)
+        check_statistics(mean, std, channels)
         self.mean, self.std = mean, std
         self.num_folds, self.fold = num_folds, fold
         self.split_seed = split_seed
@@ -266,17 +267,6 @@ class ClassificationDataModule(DataModule):
         picture = batch["image"][position].cpu().numpy().transpose(1, 2, 0)
         label = batch.get("label")
         return captioned(picture, "" if label is None else self.data.class_names[int(label[position])])
-
-
-def _check_statistics(mean: list[float] | None, std: list[float] | None, channels: int) -> None:
-    for name, values in (("mean", mean), ("std", std)):
-        if values is not None and len(values) != channels:
-            raise ValueError(
-                f"data.{name}={values} has {len(values)} values, but data.channels={channels}; give one "
-                "for each channel, or null to compute them"
-            )
-    if std is not None and min(std) <= 0:
-        raise ValueError(f"data.std={std} must be above 0")
 
 
 def _shrunk(picture: ByteArray, side: int | None) -> ByteArray:

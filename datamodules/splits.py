@@ -7,6 +7,26 @@ import numpy as np
 from datamodules.arrays import IntArray
 
 
+def check_fractions(*, val: float, test: float) -> None:
+    """Refuse shares that are none, or that leave nothing to train on.
+
+    Args:
+        val: ``data.val_fraction``.
+        test: ``data.test_fraction``.
+
+    Raises:
+        ValueError: If one is not in [0, 1), or they are 1 together.
+    """
+    for name, value in (("val_fraction", val), ("test_fraction", test)):
+        if not 0 <= value < 1:
+            raise ValueError(f"data.{name}={value} must be in [0, 1)")
+    if val + test >= 1:
+        raise ValueError(
+            f"data.val_fraction={val} and data.test_fraction={test} leave nothing to train on; together they "
+            "must be below 1"
+        )
+
+
 def stratified_split(labels: IntArray, *, fractions: Sequence[float], seed: int) -> list[IntArray]:
     """Cut at random into parts that all have about the same share of each class.
 

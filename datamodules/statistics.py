@@ -47,6 +47,27 @@ def channel_statistics(
     return mean, std
 
 
+def check_statistics(mean: list[float] | None, std: list[float] | None, channels: int) -> None:
+    """Refuse figures that do not fit the channels, or a deviation that is none.
+
+    Args:
+        mean: Mean of each channel; None is computed later.
+        std: Deviation of each channel; None is computed later.
+        channels: Number of channels.
+
+    Raises:
+        ValueError: If their number is another, or a deviation is not above 0.
+    """
+    for name, values in (("mean", mean), ("std", std)):
+        if values is not None and len(values) != channels:
+            raise ValueError(
+                f"data.{name}={values} has {len(values)} values, but data.channels={channels}; give one "
+                "for each channel, or null to compute them"
+            )
+    if std is not None and min(std) <= 0:
+        raise ValueError(f"data.std={std} must be above 0")
+
+
 def _key(source: ImageSource, positions: IntArray, channels: int) -> str:
     return hashlib.sha256(f"{source.digest()} {channels}".encode() + positions.tobytes()).hexdigest()[:16]
 

@@ -6,18 +6,17 @@ hands every picture a pair of generators of its own.
 """
 
 import os
-import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
-import torch
-from torch import Tensor
 
 from datamodules.arrays import ByteArray
+from datamodules.batch import IGNORED
 from datamodules.box_pipeline import MIN_SIDE, BoxPipeline
-from datamodules.images import to_grey
+from datamodules.mask_pipeline import MaskPipeline
+from datamodules.picture_pipeline import Pipeline
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it would ask the network at import
 
@@ -35,13 +34,14 @@ EIGENVECTORS = np.array([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140],
 
 INTERPOLATIONS = (cv2.INTER_NEAREST, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_AREA, cv2.INTER_LANCZOS4)
 
+NEAREST = (cv2.INTER_NEAREST, cv2.INTER_NEAREST_EXACT)
 
 REFUSALS = (ValueError, CropSizeError, cv2.error)
 """What steps raise when a picture does not suit them."""
 
 
-class Pipeline:
-    """One recipe, ready for pictures.
+def compose(steps: Recipe, *, image_size: int, channels: int, name: str) -> Pipeline:
+    """Make a pipeline for pictures without targets of a recipe's steps; see `Pipeline`.
 
     Args:
         steps: Named steps in order; None leaves a step out.
@@ -49,50 +49,8 @@ class Pipeline:
         channels: 1 makes the result grey, in all three channels.
         name: Where the recipe stands in the configuration, for messages.
     """
-
-    def __init__(self, steps: Recipe, *, image_size: int, channels: int, name: str) -> None:
-        self._compose = A.Compose([step for step in steps.values() if step is not None])
-        self._image_size = image_size
-        self._channels = channels
-        self._name = name
-
-    def __call__(self, picture: ByteArray, *, seed: int) -> Tensor:
-        """Transform one picture.
-
-        Args:
-            picture: uint8 (H, W, 3), RGB.
-            seed: Decides everything random; the same seed gives the same result in any process.
-
-        Returns:
-            uint8 (3, image_size, image_size), RGB.
-
-        Raises:
-            ValueError: If the recipe gives another size or type, or cannot take the picture.
-        """
-        self._compose.set_random_state(np.random.default_rng(seed), random.Random(seed))
-        result = self._compose(image=picture)["image"]
-        self._check(result)
-        if self._channels == 1:
-            result = to_grey(result)
-        return torch.from_numpy(np.ascontiguousarray(result.transpose(2, 0, 1)))
-
-    def _check(self, result: ByteArray) -> None:
-        wanted = (self._image_size, self._image_size, 3)
-        if result.shape != wanted:
-            raise ValueError(
-                f"{self._name} gives pictures of {result.shape[0]}x{result.shape[1]} pixels, but "
-                f"data.image_size={self._image_size}; end the recipe with a crop or resize to that size"
-            )
-        if result.dtype != np.uint8:
-            raise ValueError(
-                f"{self._name} gives {result.dtype} pixels; leave out its steps that scale or normalise, "
-                "which happens on the device"
-            )
-
-
-def compose(steps: Recipe, *, image_size: int, channels: int, name: str) -> Pipeline:
-    """Make a pipeline of a recipe's steps; see `Pipeline`."""
-    return Pipeline(steps, image_size=image_size, channels=channels, name=name)
+    composed = A.Compose(_chosen(steps))
+    return Pipeline(composed, image_size=image_size, channels=channels, name=name)
 
 
 def compose_boxes(steps: Recipe, *, channels: int, min_visibility: float, name: str) -> BoxPipeline:
@@ -110,8 +68,8 @@ def compose_boxes(steps: Recipe, *, channels: int, min_visibility: float, name: 
     """
     if not 0 <= min_visibility <= 1:
         raise ValueError(f"data.min_visibility={min_visibility} must be in [0, 1]")
-    chosen = [step for step in steps.values() if step is not None]
-    for step in chosen:
+    chosen = _chosen(steps)
+    for step in _single(chosen):
         _check_takes_boxes(step, name=name)
     moves = any("bboxes" in step.available_keys for step in chosen)
     # Without a smallest side, albumentations keeps boxes that are wholly outside and then refuses them.
@@ -127,11 +85,65 @@ def compose_boxes(steps: Recipe, *, channels: int, min_visibility: float, name: 
     return BoxPipeline(composed, channels=channels, moves=moves, refusals=REFUSALS, name=name)
 
 
-def _check_takes_boxes(step: Step, *, name: str) -> None:
-    for part in step.transforms if isinstance(step, A.BaseCompose) else ():
-        _check_takes_boxes(part, name=name)
+def compose_masks(steps: Recipe, *, image_size: int | None, channels: int, name: str) -> MaskPipeline:
+    """Make a pipeline for pictures with a class for each pixel of a recipe's steps; see `MaskPipeline`.
+
+    Args:
+        steps: Named steps in order; None leaves a step out.
+        image_size: Side in pixels that the recipe must end with; None for any size.
+        channels: 1 makes the result grey, in all three channels.
+        name: Where the recipe stands in the configuration, for messages.
+
+    Raises:
+        ValueError: If a step would leave masks behind, mix class ids, or give the border a class.
+    """
+    chosen = _chosen(steps)
+    for step in _single(chosen):
+        _check_takes_masks(step, name=name)
+    moves = any("mask" in step.available_keys for step in chosen)
+    composed = A.Compose(chosen) if chosen else None
+    return MaskPipeline(
+        composed, image_size=image_size, channels=channels, moves=moves, refusals=REFUSALS, name=name
+    )
+
+
+def _chosen(steps: Recipe) -> list[Step]:
+    return [step for step in steps.values() if step is not None]
+
+
+def _single(steps: Iterable[Step]) -> Iterator[A.BasicTransform]:
+    """The steps themselves, also those inside of groups such as OneOf."""
+    for step in steps:
+        if isinstance(step, A.BaseCompose):
+            yield from _single(step.transforms)
+        else:
+            yield step
+
+
+def _check_takes_boxes(step: A.BasicTransform, *, name: str) -> None:
     if isinstance(step, A.DualTransform) and not {Targets.BBOXES, Targets.MASK} <= set(step._targets):
         raise ValueError(f"{name} has the step {type(step).__name__}, which does not move boxes and masks")
+
+
+def _check_takes_masks(step: A.BasicTransform, *, name: str) -> None:
+    if not isinstance(step, A.DualTransform):
+        return
+    says = f"{name} has the step {type(step).__name__}"
+    if Targets.MASK not in step._targets:
+        raise ValueError(f"{says}, which does not move masks")
+    if isinstance(step, BoxStep):
+        raise ValueError(f"{says}, which is for pictures with boxes: it gives class 0 to what lies outside")
+    if getattr(step, "mask_interpolation", cv2.INTER_NEAREST) not in NEAREST:
+        raise ValueError(
+            f"{says} with mask_interpolation={step.mask_interpolation}, which makes class ids that are no "
+            f"pixel's; set it to {cv2.INTER_NEAREST} (nearest)"
+        )
+    fills = getattr(step, "border_mode", cv2.BORDER_CONSTANT) == cv2.BORDER_CONSTANT
+    if fills and getattr(step, "pad_if_needed", True) and getattr(step, "fill_mask", IGNORED) != IGNORED:
+        raise ValueError(
+            f"{says} with fill_mask={step.fill_mask}, which gives a class to what comes in at the border; "
+            f"set fill_mask: {IGNORED}, which neither trains nor counts"
+        )
 
 
 class ScaleJitter(A.SmallestMaxSize):  # type: ignore[misc]
@@ -265,5 +277,11 @@ class BoxStep(A.DualTransform):  # type: ignore[misc]
     _targets = (Targets.IMAGE, Targets.MASK, Targets.BBOXES)
 
 
-class BoxSchema(A.BasicTransform.InitSchema):  # type: ignore[misc]
+class MaskStep(A.DualTransform):  # type: ignore[misc]
+    """The same for own steps that move pixels and masks only."""
+
+    _targets = (Targets.IMAGE, Targets.MASK)
+
+
+class StepSchema(A.BasicTransform.InitSchema):  # type: ignore[misc]
     """Base of the types of such a step's arguments, which each step declares as ``InitSchema``."""

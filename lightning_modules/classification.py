@@ -1,21 +1,20 @@
 """Classification: one class per image."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Literal, TypedDict
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torchmetrics import MeanMetric, Metric
 
 from datamodules.batch import ClassificationBatch, ClassificationMetadata, ImageBatch
 from lightning_modules.base import STAGES, SchedulerFactory, Stage, TaskModule
+from lightning_modules.losses.class_weights import ClassWeights, balance
 from lightning_modules.metrics.classification import classification_measures
 from lightning_modules.mixing import MIXINGS, Mixing, mix
 from lightning_modules.models.heads import head_parameter_names
 from lightning_modules.parameter_groups import OptimizerFactory
 
-ClassWeights = Literal["none", "balanced"]
 Row = dict[str, str | float]
 
 
@@ -193,21 +192,6 @@ class ClassificationTask(TaskModule):
             "top5": " ".join(f"{self.class_names[index]}:{probability:.2f}" for probability, index in pairs),
             **named,
         }
-
-
-def balance(class_counts: Sequence[int], *, how: ClassWeights) -> Tensor | None:
-    """(C,) weights of the classes in the loss: N / (C · count), 0 for a class without images.
-
-    Raises:
-        ValueError: If ``how`` is unknown.
-    """
-    if how == "none":
-        return None
-    if how != "balanced":
-        raise ValueError(f"task.class_weights={how} is not one of none, balanced")
-    counts = torch.tensor(class_counts, dtype=torch.float32)
-    weights = counts.sum() / (len(counts) * counts)
-    return torch.where(counts > 0, weights, torch.zeros_like(weights))
 
 
 def _check_ranges(*, label_smoothing: float, mixing: str, mixing_alpha: float) -> None:

@@ -64,6 +64,21 @@ def test_task_has_a_model_and_data(task: str, group: str) -> None:
     assert any(f"_target_: {home}" in text for text in texts), f"no file in conf/{group} names {home}*"
 
 
+def test_data_that_name_the_task_by_reference_serve_several() -> None:
+    pattern = re.compile(r"^_target_: datamodules\.\$\{choices\.task\}\.(\w+)$", re.MULTILINE)
+    named = {path: pattern.search(path.read_text(encoding="utf-8")) for path in found("conf/data", "*.yaml")}
+    shared = {path: match[1] for path, match in named.items() if match}
+
+    assert shared, "no file in conf/data names ${choices.task}"
+    for path, name in shared.items():
+        having = [task for task in TASKS if f"class {name}(" in _text(ROOT / f"datamodules/{task}.py")]
+        assert len(having) > 1, f"{path} serves any task with a class {name}, but only {having} have one"
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
 def test_no_folder_or_module_belongs_to_a_task_without_configuration() -> None:
     folders = {
         path.name for path in (ROOT / "lightning_modules/models").iterdir() if (path / "__init__.py").exists()

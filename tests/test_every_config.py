@@ -10,7 +10,7 @@ import yaml
 
 from pipeline.compose import CONF, Composed, compose_plain, problems_of, settings_of
 from pipeline.work import train
-from tests.datamodules.writers import write_data
+from tests.datamodules.writers import tasks_of_data, write_data
 
 # Groups whose files cannot be fitted here, and where they are looked at instead.
 ELSEWHERE = {
@@ -36,14 +36,21 @@ def files() -> list[tuple[str, str]]:
     return [(group, name) for group, names in found.items() for name in names]
 
 
-def task_of(group: str, name: str) -> str:
-    """The task that a model or a data set belongs to, or that a file or the command in its comment names."""
+def cases() -> list[tuple[str, str, str]]:
+    """Every group with each of its files, once for each task that the file serves."""
+    return [(group, name, task) for group, name in files() for task in tasks_of(group, name)]
+
+
+def tasks_of(group: str, name: str) -> list[str]:
+    """The tasks of a model or data set, or the one that a file or the command in its comment names."""
+    if group == "data":
+        return tasks_of_data(name)
     text = (CONF / group / f"{name}.yaml").read_text(encoding="utf-8")
-    parts = yaml.safe_load(text).get("_target_", "").split(".")
+    if group == "model":
+        return [yaml.safe_load(text)["_target_"].split(".")[2]]
     comment = "".join(takewhile(lambda line: line.startswith("#"), text.splitlines(keepends=True)))
     named = re.search(r"task=(\w+)", comment) or re.search(r"override /task: (\w+)", text)
-    told = named[1] if named else "classification"
-    return {"model": parts[2:3], "data": parts[1:2]}.get(group, [told])[0]
+    return [named[1] if named else "classification"]
 
 
 def small_data(task: str, *, group: str, name: str, folder: Path, patch: pytest.MonkeyPatch) -> list[str]:
@@ -54,15 +61,14 @@ def small_data(task: str, *, group: str, name: str, folder: Path, patch: pytest.
     overridden = re.search(r"override /data: (\w+)", text)
     data = name if group == "data" else overridden[1] if overridden else "digit_scenes"
     words = [f"data.{key}={value}" for key, value in write_data(data, folder, patch).items()]
-    if task == "detection":
+    if task in ("detection", "segmentation"):
         # No published weights: nothing is downloaded here.
         return [*words, "data.image_size=64", "data.scale=light", "model.pretrained=none"]
     return [*words, "data.image_size=32", "model=resnet8"]
 
 
-def words_for(group: str, name: str, folder: Path, patch: pytest.MonkeyPatch) -> list[str]:
+def words_for(group: str, name: str, task: str, folder: Path, patch: pytest.MonkeyPatch) -> list[str]:
     # Quoted, because the name of conf/debug/true.yaml is a word of YAML's own.
-    task = task_of(group, name)
     words = [f"task={task}", *SMALL, f'{group}="{name}"', "data.num_workers=0"]
     words += small_data(task, group=group, name=name, folder=folder, patch=patch)
     if group in ("callbacks", "logger", "debug", "experiment"):
@@ -85,10 +91,12 @@ def composed(words: list[str], root: Path) -> Composed:
     )
 
 
-@pytest.mark.parametrize(("group", "name"), files(), ids=lambda value: value)
-def test_fits_one_batch(group: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("group", "name", "task"), cases(), ids=lambda value: value)
+def test_fits_one_batch(
+    group: str, name: str, task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    words = words_for(group, name, tmp_path / "data", monkeypatch)
+    words = words_for(group, name, task, tmp_path / "data", monkeypatch)
     whole = composed(words, tmp_path)
     if name in NEEDS_A_GPU:
         assert (

@@ -53,6 +53,20 @@ def read_digit_scenes(*, cache_dir: Path, seed: int = 0, sizes: Mapping[str, int
     return _boxed(arrays, ordered)
 
 
+def check_sizes(sizes: Mapping[str, int]) -> None:
+    """Refuse a split without scenes.
+
+    Args:
+        sizes: Number of scenes of each split.
+
+    Raises:
+        ValueError: If one is below 1.
+    """
+    wrong = [f"data.num_{split}={size}" for split, size in sizes.items() if size < 1]
+    if wrong:
+        raise ValueError(f"{', '.join(wrong)} must be at least 1")
+
+
 class SceneSource:
     """Square pictures of several sizes, end to end in one array.
 
@@ -106,6 +120,10 @@ class InstanceMaps:
         found = self._instances.content[self._starts[picture] : self._starts[picture + 1]]
         is_inside = found == position - self._offsets[picture] + 1
         return np.asarray(is_inside.reshape(height, width), dtype=np.uint8)
+
+    def digest(self) -> str:
+        """Sha256 of the maps."""
+        return content_digest(self._instances.content)
 
 
 def _starts(sizes: IntArray) -> IntArray:

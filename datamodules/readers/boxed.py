@@ -18,6 +18,9 @@ class MaskSource(Protocol):
     def read(self, position: int, *, height: int, width: int) -> ByteArray:
         """uint8 (height, width), 1 inside the object; the size is that of its picture."""
 
+    def digest(self) -> str:
+        """Sha256 of what is read, in hex."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Boxed:

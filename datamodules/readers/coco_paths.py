@@ -1,6 +1,7 @@
 """Paths of COCO files of people's own, and what to say about wrong ones."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from datamodules.readers.coco_json import CocoPart
 from datamodules.readers.objects import RawObjects
@@ -10,6 +11,29 @@ _KEYS = {
     "val": ("data.val_annotations", "data.val_images_dir"),
     "test": ("data.test_annotations", "data.test_images_dir"),
 }
+
+
+def parts_of(
+    images_dir: str,
+    annotations: Mapping[str, str | None],
+    *,
+    val_images_dir: str | None,
+    test_images_dir: str | None,
+) -> list[CocoPart]:
+    """The annotation files that are given, with the folders of their pictures.
+
+    Args:
+        images_dir: Folder of the pictures.
+        annotations: JSON file of each split; None where there is none.
+        val_images_dir: Where the pictures for validation lie elsewhere.
+        test_images_dir: Where the pictures for testing lie elsewhere.
+    """
+    folders = {"val": val_images_dir, "test": test_images_dir}
+    return [
+        CocoPart(annotations=Path(file), images_dir=Path(folders.get(split) or images_dir), group=split)
+        for split, file in annotations.items()
+        if file is not None
+    ]
 
 
 def check_annotations(parts: Sequence[CocoPart]) -> None:

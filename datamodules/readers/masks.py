@@ -1,5 +1,6 @@
 """Masks of COCO's files, kept as the bytes that stand there and decoded when they are asked for."""
 
+import hashlib
 import math
 from collections.abc import Sequence
 
@@ -36,6 +37,13 @@ class PackedMasks:
         """These masks and then those of another file; no block is copied."""
         shift = np.array([len(self._blocks), 0, 0])
         return PackedMasks(self._blocks + other._blocks, np.concatenate([self._spans, other._spans + shift]))
+
+    def digest(self) -> str:
+        """Sha256 of the segmentations as they stand in their files."""
+        found = hashlib.sha256(np.ascontiguousarray(self._spans).tobytes())
+        for block in self._blocks:
+            found.update(block.data)
+        return found.hexdigest()
 
     def problems(self, positions: IntArray, sizes: IntArray) -> dict[int, str]:
         """What is wrong with each broken segmentation, by position; none is drawn, so it is quick.

@@ -49,6 +49,7 @@ def to_boxed(
     cache_dir: Path,
     published: Published | None = None,
     test_is_val: bool = False,
+    way_out: str = WAY_OUT,
 ) -> Boxed:
     """Check everything, leave out what is broken if asked for, and cut what has no split yet.
 
@@ -61,6 +62,7 @@ def to_boxed(
         cache_dir: Folder to remember it in.
         published: For data that everybody has the same files of.
         test_is_val: Tests on the pictures for validation.
+        way_out: What a person can do about broken records.
 
     Raises:
         ValueError: If there are broken records, or a split is empty.
@@ -71,7 +73,7 @@ def to_boxed(
     if published is not None and not np.all(findings.is_there):
         raise ValueError(_missing(raw, findings, published))
     if findings.problems and on_error == "raise":
-        raise BrokenRecords(findings.problems, title=raw.title, way_out=WAY_OUT)
+        raise BrokenRecords(findings.problems, title=raw.title, way_out=way_out)
     if findings.problems:
         first = str(findings.problems[0])
         log.warning("%d broken records of %s left out, such as: %s", _count(findings), raw.title, first)

@@ -28,7 +28,7 @@ def devkit_files(root: Path, sets: Mapping[str, Sequence[str]]) -> list[VocFile]
         for name in names:
             year, image_set = name.split("/")
             path = root / year / "ImageSets" / "Main" / f"{image_set}.txt"
-            for line, stem in _stems(path):
+            for line, stem in stems(path):
                 place = Place(str(path), line, stem)
                 xml = root / year / "Annotations" / f"{stem}.xml"
                 found.append(VocFile(xml, f"{year}/JPEGImages/{stem}.jpg", group, place))
@@ -66,13 +66,20 @@ def folder_files(root: Path) -> list[VocFile]:
         places = [
             (folder / f"{stem}.xml", split, Place(str(path), line, stem))
             for split, path in named.items()
-            for line, stem in _stems(path)
+            for line, stem in stems(path)
         ]
     return [VocFile(xml, _picture(xml, folder, root, pictures), group, place) for xml, group, place in places]
 
 
-def _stems(path: Path) -> list[tuple[int, str]]:
-    """Lines and names in an image set; a second column (of an image set of one class) is left alone."""
+def stems(path: Path) -> list[tuple[int, str]]:
+    """Lines and names in an image set; a second column (of an image set of one class) is left alone.
+
+    Args:
+        path: The text file.
+
+    Raises:
+        FileNotFoundError: If there is none.
+    """
     if not path.is_file():
         raise FileNotFoundError(f"there is no image set {path} ({path.resolve()})")
     lines = path.read_text(encoding="utf-8-sig").splitlines()

@@ -44,6 +44,9 @@ class Halves:
         mask[:, : width // 2] = 1
         return mask
 
+    def digest(self) -> str:
+        return "halves"
+
 
 def noise_data() -> Boxed:
     """Pictures with 0 to 3 objects in turn; of three the last is a crowd, of two the last is difficult."""

@@ -8,20 +8,15 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from datamodules.boxed_picture import BoxedPicture
-from tests.datamodules.writers import CONF, names
+from tests.datamodules.writers import CONF, recipes_of
 
 Box = tuple[int, int, int, int]
 
 BOXES: tuple[Box, ...] = ((5, 8, 35, 40), (60, 10, 95, 30), (40, 50, 70, 85))
 
 
-def _keeps_sizes(name: str) -> bool:
-    return not OmegaConf.load(CONF / f"transforms/{name}.yaml").eval
-
-
-RECIPES = [name for name in names("transforms") if _keeps_sizes(name)]
+RECIPES = recipes_of("detection")
 """Recipes for pictures with objects: in evaluation they leave the pictures as they are."""
-assert RECIPES, "no recipe in conf/transforms has an empty part `eval`"
 
 
 def scene(

@@ -13,20 +13,19 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from datamodules.picture_pipeline import Pipeline
 from datamodules.transforms import (
     EIGENVALUES,
     EIGENVECTORS,
     INTERPOLATIONS,
     PcaLighting,
-    Pipeline,
     RandomInterpolationResizedCrop,
     ScaleJitter,
     compose,
 )
-from tests.datamodules import scenes
-from tests.datamodules.writers import CONF, names, picture
+from tests.datamodules.writers import CONF, picture, recipes_of
 
-RECIPES = [name for name in names("transforms") if name not in scenes.RECIPES]  # those end at a fixed size
+RECIPES = recipes_of("classification")  # those end at a fixed size
 
 
 def recipe(name: str, *, size: int = 32, flip: float = 0.5) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 import hashlib
 import pickle
+import re
 import struct
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +12,16 @@ import numpy as np
 import pytest
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from torchvision import datasets
 
 from datamodules.arrays import ByteArray
 from datamodules.base import DataModule
 from datamodules.boxed import DetectionDataModule
+from datamodules.segmented import SegmentationDataModule
 from datamodules.single_label import ClassificationDataModule
 from tests.datamodules.box_writers import BOXED, write_boxed_data, write_image
+from tests.datamodules.mask_writers import MASKED, write_masked_data
 
 CONF = Path(__file__).parents[2] / "conf"
 
@@ -31,18 +35,45 @@ def names(group: str) -> list[str]:
 
 def data_of(task: str) -> list[str]:
     """Names of the data of a task; never none."""
-    found = [name for name in names("data") if f"datamodules.{task}." in _target(name)]
+    found = [name for name in names("data") if task in tasks_of_data(name)]
     assert found, f"no data of {task} in conf/data; is the path still right?"
     return found
 
 
-def _target(data: str) -> str:
-    return str(OmegaConf.load(CONF / "data" / f"{data}.yaml")["_target_"])
+def tasks_of_data(data: str) -> list[str]:
+    """Tasks that a file of conf/data serves: that of its target, or all that have a class of this name."""
+    text = (CONF / "data" / f"{data}.yaml").read_text(encoding="utf-8")
+    named = re.search(r"^_target_: datamodules\.(\S+)\.(\w+)$", text, re.MULTILINE)
+    assert named, f"conf/data/{data}.yaml names no class of datamodules"
+    if named[1] != "${choices.task}":
+        return [named[1]]
+    found = [task for task in names("task") if _has_class(task, named[2])]
+    assert found, f"no task has the {named[2]} that conf/data/{data}.yaml names"
+    return found
+
+
+def recipes_of(task: str) -> list[str]:
+    """Names of the recipes whose first comment names a task (else classification); never none."""
+    found = [name for name in names("transforms") if _task_of_recipe(name) == task]
+    assert found, f"no recipe of {task} in conf/transforms; is the path still right?"
+    return found
+
+
+def _task_of_recipe(name: str) -> str:
+    text = (CONF / "transforms" / f"{name}.yaml").read_text(encoding="utf-8")
+    comment = "".join(takewhile(lambda line: line.startswith("#"), text.splitlines(keepends=True)))
+    told = re.search(r"task=(\w+)", comment)
+    return told[1] if told else "classification"
+
+
+def _has_class(task: str, name: str) -> bool:
+    path = CONF.parent / "datamodules" / f"{task}.py"
+    return path.is_file() and f"\nclass {name}(" in path.read_text(encoding="utf-8")
 
 
 def build(data: str, *, transforms: str = "none", seed: int = 0, **changes: Any) -> ClassificationDataModule:
     """The classification data that the configuration names, with some arguments changed; not yet set up."""
-    module = _built(data, transforms, seed, changes)
+    module = _built("classification", data, transforms, seed, changes)
     assert isinstance(module, ClassificationDataModule)
     return module
 
@@ -51,21 +82,36 @@ def build_boxed(
     data: str, *, transforms: str = "detection_none", seed: int = 0, **changes: Any
 ) -> DetectionDataModule:
     """The same for detection data."""
-    module = _built(data, transforms, seed, changes)
+    module = _built("detection", data, transforms, seed, changes)
     assert isinstance(module, DetectionDataModule)
     return module
 
 
-def _built(data: str, transforms: str, seed: int, changes: dict[str, Any]) -> DataModule:
+def build_segmented(
+    data: str, *, transforms: str = "segmentation_none", seed: int = 0, **changes: Any
+) -> SegmentationDataModule:
+    """The same for segmentation data."""
+    module = _built("segmentation", data, transforms, seed, changes)
+    assert isinstance(module, SegmentationDataModule)
+    return module
+
+
+def _built(task: str, data: str, transforms: str, seed: int, changes: dict[str, Any]) -> DataModule:
     config = OmegaConf.create(
         {
             "seed": seed,
-            "data": OmegaConf.load(CONF / "data" / f"{data}.yaml"),
+            "choices": {"task": task},
+            "data": OmegaConf.merge(
+                OmegaConf.load(CONF / "data" / f"{data}.yaml"),
+                _of_task(task),
+            ),
             "transforms": OmegaConf.load(CONF / "transforms" / f"{transforms}.yaml"),
         }
     )
     for key, value in changes.items():
-        assert key in list(config.data), f"conf/data/{data}.yaml has no {key}"
+        assert key in list(config.data), (
+            f"neither conf/data/{data}.yaml nor conf/task/{task}.yaml has data.{key}"
+        )
         config.data[key] = value
     plain: Any = OmegaConf.to_container(config, resolve=True)
     try:
@@ -74,6 +120,13 @@ def _built(data: str, transforms: str, seed: int, changes: dict[str, Any]) -> Da
         raise error.__cause__ or error from None
     assert isinstance(module, DataModule)
     return module
+
+
+def _of_task(task: str) -> Any:
+    """What a task adds to every data set."""
+    config = OmegaConf.load(CONF / "task" / f"{task}.yaml")
+    assert isinstance(config, DictConfig)
+    return config.get("data", {})
 
 
 def picture(number: int, *, height: int = 20, width: int = 30) -> ByteArray:
@@ -176,6 +229,8 @@ def write_data(name: str, folder: Path, patch: pytest.MonkeyPatch) -> dict[str, 
             return {"manifest": str(folder / "pets.csv")}
         case _ if name in BOXED:
             return write_boxed_data(name, folder)
+        case _ if name in MASKED:
+            return write_masked_data(name, folder)
         case _:
             pytest.fail(f"conf/data/{name}.yaml is new: write a little of its data here")
     return {"data_dir": str(folder)} | ({"num_classes": 2} if name == "imagenet" else {})

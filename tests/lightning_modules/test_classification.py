@@ -7,7 +7,7 @@ import pytest
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from lightning_modules.classification import balance
+from lightning_modules.losses.class_weights import balance
 from tests.lightning_modules.synthetic import NAMES, TinyNet, batch, loader, metadata, task
 from tests.lightning_modules.training import quiet_trainer
 

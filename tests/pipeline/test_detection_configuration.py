@@ -7,7 +7,7 @@ import pytest
 
 from pipeline import build
 from pipeline.compose import compose_plain, problems_of
-from pipeline.validate import recipes_for_task
+from pipeline.fitting import recipes_for_task
 
 SMALL = (
     "task=detection",

@@ -18,8 +18,9 @@ from lightning_modules.metrics.detection.analysis import Analysis, analyse
 from lightning_modules.metrics.detection.records import Judged, judge
 from pipeline import figures_detection
 from pipeline.callbacks import detection_scenes
-from pipeline.callbacks.detection_figures import DetectionFigures, write_detections, write_per_class
+from pipeline.callbacks.detection_figures import DetectionFigures, write_detections
 from pipeline.callbacks.detection_scenes import extremes, judged_scene, watched
+from pipeline.callbacks.figure_files import write_per_class
 from pipeline.figures_detection import Scene
 
 NAMES = ["cat", "dog"]
@@ -260,6 +261,7 @@ def test_images_of_other_processes_are_drawn(
     class Two:
         world_size, current_epoch, is_global_zero, default_root_dir = 2, 3, True, str(tmp_path)
         loggers: ClassVar[list[Any]] = []
+        datamodule = Data()
 
     callback = DetectionFigures(watched=3)
     callback._drawing, callback._kept = True, everyone[1::2]

@@ -9,6 +9,7 @@ import numpy as np
 from pycocotools import mask as pycocotools_mask
 
 from pipeline.work.drawing import write_annotated
+from pipeline.work.masks import ClassMask
 
 
 def grey(folder: Path, *, height: int = 64, width: int = 128) -> Path:
@@ -70,3 +71,32 @@ def test_a_class_stands_below(tmp_path: Path) -> None:
         "street_2.png",
         "street_3.png",
     ]
+
+
+def test_a_mask_of_classes_is_laid_over_and_named_below(tmp_path: Path) -> None:
+    ids = np.zeros((64, 128), np.uint8)
+    ids[10:20, 30:50] = 2
+    ids[40:50, 30:50] = 1
+    mask = ClassMask(ids=ids, names=["ground", "cat", "dog"], palette=[[0, 0, 0], [0, 0, 255], [255, 0, 0]])
+    rows = [{"class": name, "pixels": 200, "share": 0.02} for name in ("ground", "dog", "cat")]
+    drawn = cv2.imread(str(write_annotated(grey(tmp_path), rows, folder=tmp_path / "out", mask=mask)))
+    picture, legend = drawn[:256], drawn[256:]
+    assert drawn.shape[1] == 512 and 20 < len(legend) < 60
+    assert tuple(picture[4 * 15, 4 * 40]) == (64, 64, 192), "half grey, half red, in OpenCV's order"
+    assert tuple(picture[4 * 45, 4 * 40]) == (192, 64, 64)
+    assert not coloured(picture)[: 4 * 10].any(), "black is the background, which stays as it is"
+    assert picture[0, 0, 0] == 128
+    for colour in ((0, 0, 255), (255, 0, 0)):
+        assert (legend == colour).all(axis=2).sum() > 80, "a square of the colour"
+
+
+def test_a_legend_takes_as_many_lines_as_it_needs(tmp_path: Path) -> None:
+    names = [f"a rather long name {place}" for place in range(12)]
+    ids = (np.arange(64 * 128, dtype=np.int64) % 12).astype(np.uint8).reshape(64, 128)
+    mask = ClassMask(ids=ids, names=names, palette=[[20 * place, 0, 99] for place in range(12)])
+    rows = [{"class": name, "pixels": 1, "share": 1 / 12} for name in names]
+    drawn = cv2.imread(str(write_annotated(grey(tmp_path), rows, folder=tmp_path / "out", mask=mask)))
+    legend = drawn[256:]
+    assert drawn.shape[1] == 512 and len(legend) > 6 * 19
+    colours = {tuple(int(part) for part in pixel) for pixel in legend.reshape(-1, 3)}
+    assert {(99, 0, 20 * place) for place in range(12)} <= colours

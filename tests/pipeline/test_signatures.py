@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pipeline import signatures, sources
-from pipeline.annotations import Fit, check_fit, choices
+from pipeline.annotations import Fit, check_fit, choices, key_choices
 from pipeline.signatures import NOT_LITERAL, Parameter, TargetNotFoundError, find_signature
 
 TARGETS = [
@@ -94,6 +94,7 @@ MODULES = {
         from typing import Literal, Union
         Mode = Literal["fill", "outline"]
         Level = Union[Literal[1, 2], Mode]
+        def weigh(parts: "dict[Mode, float] | None" = None, names: dict[str, int] = {}): ...
         def draw(level: Level, mode: "Mode | None" = None): ...
     """,
     "dynamic": """
@@ -280,3 +281,9 @@ def test_choices_are_found_behind_aliases(package: str) -> None:
     assert choices(parameter_of(f"{package}.kinds.draw", "level")) == [1, 2, "fill", "outline"]
     assert choices(parameter_of(f"{package}.Shape", "colour")) == []
     assert "bf16-mixed" in choices(parameter_of("pytorch_lightning.Trainer", "precision"))
+
+
+def test_keys_are_found_behind_aliases(package: str) -> None:
+    assert key_choices(parameter_of(f"{package}.kinds.weigh", "parts")) == ["fill", "outline"]
+    assert key_choices(parameter_of(f"{package}.kinds.weigh", "names")) == []
+    assert key_choices(parameter_of(f"{package}.kinds.draw", "level")) == []

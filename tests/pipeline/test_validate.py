@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from pipeline import validate
-from pipeline.ranges import RANGES, explain
+from pipeline import fitting
 from pipeline.signatures import find_signature
 from pipeline.sources import find_module
-from pipeline.validate import Problem, find_problems, nearest, report
+from pipeline.validate import Problem, find_problems, report
 
 TRANSFORMS = {
     "train": {
@@ -65,20 +64,33 @@ GOOD: dict[str, Any] = {
     "logger": {},
 }
 OURS = {
-    "lightning_modules/drawing.py": "class DrawingTask:\n"
-    "    def __init__(self, *, model, optimizer, scheduler, metadata, monitor: str, mode: str): ...\n",
+    "lightning_modules/drawing.py": "from typing import Literal\n"
+    "Loss = Literal['ink', 'paper']\n"
+    "class DrawingTask:\n"
+    "    def __init__(self, *, model, optimizer, scheduler, metadata, monitor: str, mode: str,\n"
+    "        losses: dict[Loss, float] | None = None): ...\n",
     "lightning_modules/models/drawing/pencil.py": "def pencil(*, num_classes: int, lines: int, dropout=0):\n"
     "    return 0\n",
     "lightning_modules/models/tracing/brush.py": "def brush(*, num_classes: int): ...\n",
     "datamodules/drawing.py": "class Sketches:\n"
     "    def __init__(self, *, transforms, seed: int, batch_size: int,\n"
     "        num_folds: int | None = None, fold: int = 0): ...\n",
+    "datamodules/tracing.py": "class Stencils:\n    def __init__(self, *, sheets: int): ...\n",
+    "conf/data/sketches.yaml": "# .\n_target_: datamodules.${choices.task}.Sketches\n",
+    "conf/data/stencils.yaml": "# .\n_target_: datamodules.${choices.task}.Stencils\n",
+    "conf/transforms/rough.yaml": "# Rough.\n# make train task=drawing transforms=rough\n",
+    "conf/transforms/fine.yaml": "# Fine: make train task=drawing transforms=fine\n# task=tracing\n",
+    "conf/transforms/thin.yaml": "# Thin, for task=tracing.\neval: {}\n# task=drawing\n",
+    "conf/transforms/any.yaml": "# For no task by name.\n",
     "conf/model/pencil.yaml": "# .\n_target_: lightning_modules.models.drawing.pencil.pencil\n",
     "conf/model/crayon.yaml": "# .\ndefaults:\n  - pencil\nlines: 4\n",
     "conf/model/brush.yaml": "# .\n_target_: lightning_modules.models.tracing.brush.brush\n",
-    "conf/task/drawing.yaml": "",
+    "conf/task/drawing.yaml": "defaults:\n  - /transforms: rough\n",
     "conf/task/tracing.yaml": "",
 }
+
+
+REMEMBERED = (fitting.names_for_task, fitting.known_tasks, fitting.recipes_for_task)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -94,14 +106,14 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
             (root / name / "__init__.py").touch()
             monkeypatch.delitem(sys.modules, name, raising=False)
         monkeypatch.syspath_prepend(str(root))
-        monkeypatch.setattr(validate, "CONF", root / "conf")
+        monkeypatch.setattr(fitting, "CONF", root / "conf")
         yield
     forget()
 
 
 def forget() -> None:
     """Empty what is remembered of source files."""
-    for remembered in (find_module, find_signature, validate.names_for_task, validate.known_tasks):
+    for remembered in (find_module, find_signature, *REMEMBERED):
         remembered.cache_clear()
 
 
@@ -243,6 +255,15 @@ MISTAKES: list[tuple[dict[str, Any], str, str, str]] = [
         "",
     ),
     (
+        {"data": {"_target_": "datamodules.drawing.Stencils", "sheets": 0}, "choices.data": "stencils"},
+        "data",
+        "another task than task=drawing; data of drawing: sketches; or choose task=tracing",
+        "",
+    ),
+    ({"choices.transforms": "thin"}, "transforms", "transforms of drawing: fine, rough", ""),
+    ({"task.losses": {"inc": 1.0}}, "task.losses.inc", "no such losses; did you mean 'ink'?", "ink"),
+    ({"task.losses": {"ink": -1.0}}, "task.losses", "must be at least 0 (each is the weight of a loss", ""),
+    (
         {"data._target_": "datamodules.batch.Lines"},
         "data",
         "_target_ must start with datamodules.drawing.",
@@ -283,6 +304,7 @@ def test_all_mistakes_come_together() -> None:
         {"trainer.limit_train_batches": 2, "trainer.limit_val_batches": 0.5, "trainer.gradient_clip_val": 1},
         {"optimizer.lr": 1, "optimizer.weight_decay": 0, "model.dropout": 0.5},
         {"data.num_folds": 5, "data.fold": 4},
+        {"task.losses": {"paper": 0, "ink": 1.5}, "choices.transforms": "fine"},
         {"optimizer": {"_target_": "torch.optim.AdamW", "_partial_": True, "betas": [0.9, 0.95]}},
         {"transforms.train.affine.rotate": 10, "transforms.train.affine.scale": [0.5, 1.5]},
         {"callbacks.checkpoint": None, "transforms.train.flip": None, "logger": None},
@@ -294,6 +316,23 @@ def test_all_mistakes_come_together() -> None:
 )
 def test_right_values_are_left_alone(changes: dict[str, Any]) -> None:
     assert problems(changes) == []
+
+
+def test_what_belongs_to_another_task_is_one_mistake() -> None:
+    """Not also each value that this task adds to its own data."""
+    node = {"_target_": "datamodules.tracing.Stencils", "sheets": 2, "batch_size": 8, "keep": True}
+    config = {**copy.deepcopy(GOOD), "data": node}
+    config["choices"]["data"] = "stencils"
+
+    assert [problem.key for problem in find_problems(config, top_level=GOOD)] == ["data"]
+
+
+def test_a_file_may_serve_several_tasks() -> None:
+    assert fitting.names_for_task("data", "drawing") == ("sketches",)
+    assert fitting.names_for_task("data", "tracing") == ("stencils",)
+    assert fitting.tasks_of("data", "stencils") == ("tracing",)
+    assert fitting.names_for_task("model", "drawing") == ("crayon", "pencil")
+    assert fitting.recipes_for_task("tracing") == (), "it names no recipe to start from"
 
 
 def test_only_near_words_are_wrong_where_anything_is_taken() -> None:
@@ -337,30 +376,6 @@ def test_report_is_one_block() -> None:
     ]
     assert report([Problem("a", None, "b")]).startswith("1 problem in")
     assert len(str(Problem("key", "long" * 100, "message"))) < 100
-
-
-@pytest.mark.parametrize(
-    ("word", "candidates", "expected"),
-    [
-        ("max_epoch", ["min_epochs", "max_epochs"], "max_epochs"),
-        ("ADAM", ["Adagrad", "Adam"], "Adam"),
-        ("lenet6", ["LeNet5", "lenet5"], "lenet5"),
-        ("wd", ["lr", "weight_decay"], "weight_decay"),
-        ("learning_rate", ["lr", "lr_decay"], "lr"),
-        ("zzz", ["lr", "momentum"], ""),
-        ("lr", [], ""),
-    ],
-)
-def test_nearest(word: str, candidates: list[str], expected: str) -> None:
-    assert nearest(word, candidates) == expected
-
-
-@pytest.mark.parametrize("name", sorted(RANGES))
-def test_each_range_refuses_something_and_says_why(name: str) -> None:
-    assert "(" in (explain(name, -5) or "")
-    assert explain(name, True) is None
-    assert explain(name, None) is None
-    assert "must be" in (explain(name, float("nan")) or "")
 
 
 def test_quick_and_light() -> None:

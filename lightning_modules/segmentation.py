@@ -1,0 +1,241 @@
+"""Segmentation: a class for each pixel."""
+
+from collections.abc import Collection
+from typing import Any, Literal, TypedDict
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, distributed
+from torch.nn import functional
+
+from datamodules.batch import IGNORED, ImageBatch, SegmentationBatch, SegmentationMetadata
+from lightning_modules.base import SchedulerFactory, Stage, TaskModule
+from lightning_modules.images_with_masks import check_masks, of_one_size, stacked
+from lightning_modules.losses.class_weights import ClassWeights, balance
+from lightning_modules.losses.segmentation import LossName, PixelLosses
+from lightning_modules.metrics.segmentation import Measured, Tally, joined
+from lightning_modules.models.segmentation.segmenter import MAIN, Segmenter
+from lightning_modules.parameter_groups import OptimizerFactory
+from lightning_modules.windows import blended, check_windows
+
+Row = dict[str, str | float]
+
+
+class Prediction(TypedDict):
+    """Answer for a batch of B images.
+
+    Attributes:
+        mask: uint8 (H, W) class ids for each image, in its own size.
+        index: int64 (B,), position of each image in its data set.
+    """
+
+    mask: list[Tensor]
+    index: Tensor
+
+
+class SegmentationTask(TaskModule):
+    """Learns and measures the class of each pixel.
+
+    The loss of training is a weighted sum of losses, each logged as ``train/loss_<name>``; that of
+    validation and test is the plain cross-entropy, so that runs can be compared.
+
+    Args:
+        model: Gives scores to each pixel; see there.
+        optimizer: See ``TaskModule``.
+        scheduler: See ``TaskModule``.
+        metadata: Of the data; C class names.
+        monitor: See ``TaskModule``.
+        mode: See ``TaskModule``.
+        losses: Weight of each loss by name, see ``PixelLosses``; None: cross-entropy and Dice, 1 each.
+        class_weights: ``balanced`` gives all classes the same weight in ``cross_entropy`` and
+            ``hard_pixels``, however few pixels they have.
+        auxiliary_weight: Weight of the same losses on the scores of auxiliary heads, at least 0.
+        window: Side in pixels of the windows in which images are measured and predicted; None: whole.
+        window_overlap: Share of a window that the next one covers, too; in [0, 1).
+        decay_bias_and_norm: See ``TaskModule``.
+        head_lr_factor: See ``TaskModule``; the head is everything behind the network's body.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+    """
+
+    model: Segmenter
+
+    def __init__(
+        self,
+        *,
+        model: Segmenter,
+        optimizer: OptimizerFactory,
+        scheduler: SchedulerFactory | None,
+        metadata: SegmentationMetadata,
+        monitor: str = "val/miou",
+        mode: Literal["max", "min"] = "max",
+        losses: dict[LossName, float] | None = None,
+        class_weights: ClassWeights = "none",
+        auxiliary_weight: float = 0.4,
+        window: int | None = None,
+        window_overlap: float = 0.25,
+        decay_bias_and_norm: bool = False,
+        head_lr_factor: float = 1.0,
+    ) -> None:
+        super().__init__(
+            model=model,
+            optimizer=optimizer,
+            scheduler=scheduler,
+            metadata=metadata,
+            monitor=monitor,
+            mode=mode,
+            decay_bias_and_norm=decay_bias_and_norm,
+            head_lr_factor=head_lr_factor,
+        )
+        self.class_names = list(metadata["class_names"])
+        _check_classes(self.class_names)
+        if auxiliary_weight < 0:
+            raise ValueError(f"task.auxiliary_weight={auxiliary_weight} must be at least 0")
+        check_windows(window=window, overlap=window_overlap)
+        self.palette = [list(colour) for colour in metadata["palette"]]
+        self.losses = PixelLosses(
+            {"cross_entropy": 1.0, "dice": 1.0} if losses is None else losses,
+            ignored=IGNORED,
+            class_weights=balance(metadata["class_counts"], how=class_weights),
+        )
+        self.auxiliary_weight = auxiliary_weight
+        self.window = window
+        self.window_overlap = window_overlap
+        self.measured: Measured | None = None
+        self._start_measuring()
+
+    def head_parameters(self) -> Collection[str]:
+        """The parameters behind the body of the network."""
+        return self.model.head_parameters()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Scores (B, C, H, W) of uint8 RGB images (B, 3, H, W), each seen whole."""
+        scores: Tensor = self.model(self.normalise(images))
+        return scores
+
+    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Refuse impossible masks while they are on the CPU: on a GPU they would end the process."""
+        if "mask" in batch:
+            check_masks(batch, num_classes=len(self.class_names))
+        return batch
+
+    def training_step(self, batch: SegmentationBatch, batch_idx: int) -> Tensor:
+        """The weighted sum of the losses of a batch whose images have one size."""
+        images, truth = stacked(batch)
+        scores = self.model.training_scores(self.normalise(images))
+        values = self.losses(scores.pop(MAIN), truth)
+        logged = dict(values)
+        loss = self.losses.total(values)
+        if scores:
+            logged["auxiliary"] = sum(self.losses.total(self.losses(each, truth)) for each in scores.values())
+            loss = loss + self.auxiliary_weight * logged["auxiliary"]
+        size = len(images)
+        self.log("train/loss_step", loss, on_step=True, on_epoch=False, prog_bar=True, batch_size=size)
+        for name, value in {"loss": loss, **{f"loss_{name}": each for name, each in logged.items()}}.items():
+            self.log(f"train/{name}", value.detach(), on_step=False, on_epoch=True, batch_size=size)
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget what was measured before."""
+        self._start_measuring()
+
+    def on_test_epoch_start(self) -> None:
+        """Forget what was measured before."""
+        self._start_measuring()
+
+    def validation_step(self, batch: SegmentationBatch, batch_idx: int) -> Prediction:
+        """Predict a batch of the validation split, and count it for the measures."""
+        return self._answer(batch["image"], index=batch["index"], masks=batch["mask"])
+
+    def test_step(self, batch: SegmentationBatch, batch_idx: int) -> Prediction:
+        """Predict a batch of the test split, and count it for the measures."""
+        return self._answer(batch["image"], index=batch["index"], masks=batch["mask"])
+
+    def on_validation_epoch_end(self) -> None:
+        """Measure once, over the pictures of all processes."""
+        self._measure("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Measure once, over the pictures of all processes."""
+        self._measure("test")
+
+    def predict_step(self, batch: ImageBatch, batch_idx: int, dataloader_idx: int = 0) -> Prediction:
+        """Masks of a batch whose images may differ in size."""
+        return self._answer(list(batch["image"]), index=batch["index"], masks=None)
+
+    def log_probabilities(self, images: Tensor) -> Tensor:
+        """Logarithms (B, C, H, W) of the probabilities of uint8 images (B, 3, H, W), by windows if asked."""
+        if self.window is None:
+            scores: Tensor = self(images)
+            return scores.float().log_softmax(dim=1)
+        probabilities = blended(
+            lambda part: self.model(part).float().softmax(dim=1),
+            self.normalise(images),
+            window=self.window,
+            overlap=self.window_overlap,
+        )
+        return probabilities.clamp_min(torch.finfo(torch.float32).tiny).log()
+
+    @property
+    def columns(self) -> list[str]:
+        """Keys of every row."""
+        return ["class", "pixels", "share"]
+
+    def rows(self, output: Prediction) -> list[list[Row]]:
+        """Plain rows for a table, for each image one for each class that is there, the largest first."""
+        return [self._rows(mask) for mask in output["mask"]]
+
+    def masks(self, output: Prediction) -> list[NDArray[np.uint8]]:
+        """The class ids (H, W) of each image, for files and figures."""
+        return [mask.cpu().numpy() for mask in output["mask"]]
+
+    def _answer(self, images: list[Tensor], *, index: Tensor, masks: list[Tensor] | None) -> Prediction:
+        """Predict images of one size together; the answer for one does not depend on the others."""
+        found: dict[int, Tensor] = {}
+        for places in of_one_size(images):
+            scores = self.log_probabilities(torch.stack([images[place] for place in places]))
+            guesses = scores.argmax(dim=1).to(torch.uint8)
+            found |= dict(zip(places, guesses, strict=True))
+            if masks is not None:
+                self._count(scores, guesses, torch.stack([masks[place] for place in places]))
+        return Prediction(mask=[found[place] for place in range(len(images))], index=index)
+
+    def _count(self, scores: Tensor, guesses: Tensor, truths: Tensor) -> None:
+        losses = functional.nll_loss(scores, truths.long(), ignore_index=IGNORED, reduction="none")
+        rows = zip(truths.cpu().numpy(), guesses.cpu().numpy(), losses.sum(dim=(1, 2)).tolist(), strict=True)
+        for truth, guess, loss in rows:
+            self.tally.add(truth, guess, loss=loss)
+
+    def _start_measuring(self) -> None:
+        self.tally = Tally(num_classes=len(self.class_names), ignored=IGNORED)
+
+    def _measure(self, stage: Stage) -> None:
+        if self.trainer.world_size > 1:
+            everyone: list[Any] = [None] * self.trainer.world_size
+            distributed.all_gather_object(everyone, self.tally)
+            self.tally = joined(everyone)
+        self.measured = self.tally.measured()
+        for name, value in self.measured.measures().items():
+            self.log(f"{stage}/{name}", value, on_step=False, on_epoch=True, batch_size=1)
+
+    def _rows(self, mask: Tensor) -> list[Row]:
+        pixels = torch.bincount(mask.flatten().cpu(), minlength=len(self.class_names))
+        return [
+            {
+                "class": self.class_names[number],
+                "pixels": int(pixels[number]),
+                "share": round(int(pixels[number]) / mask.numel(), 6),
+            }
+            for number in pixels.argsort(descending=True, stable=True).tolist()
+            if pixels[number]
+        ]
+
+
+def _check_classes(names: list[str]) -> None:
+    if not 2 <= len(names) <= IGNORED:
+        raise ValueError(
+            f"the data has {len(names)} classes; a segmenter tells 2 to {IGNORED} apart, since masks "
+            f"hold them in bytes and {IGNORED} stands for what is ignored"
+        )
