@@ -144,6 +144,30 @@ def choices(parameter: Parameter) -> list[Any]:
     return list(_choices(parameter.annotation, source)) if parameter.annotation and source else []
 
 
+def key_choices(parameter: Parameter) -> list[Any]:
+    """The literal keys that a parameter of type ``dict[Literal[...], ...]`` allows.
+
+    Args:
+        parameter: The parameter.
+
+    Returns:
+        The keys in the order they are written, empty where any key will do.
+    """
+    source = find_module(parameter.module)
+    return list(_key_choices(parameter.annotation, source)) if parameter.annotation and source else []
+
+
+def _key_choices(annotation: ast.expr, source: Source) -> Iterator[Any]:
+    match annotation:
+        case ast.Constant(value=str() as text):
+            yield from _key_choices(ast.parse(text, mode="eval").body, source)
+        case ast.BinOp(left=left, right=right):
+            yield from _key_choices(left, source)
+            yield from _key_choices(right, source)
+        case ast.Subscript(value=container, slice=ast.Tuple(elts=[keys, _])) if _leaf(container) in _MAPPINGS:
+            yield from _choices(keys, source)
+
+
 def _choices(annotation: ast.expr, source: Source) -> Iterator[Any]:
     match annotation:
         case ast.Constant(value=str() as text):

@@ -1,4 +1,4 @@
-"""What a result must beat: guessing the most frequent class, and nearest neighbours on pixels."""
+"""What a result must beat: always the most frequent class, and nearest neighbours on pixels."""
 
 from collections import Counter
 from typing import Any
@@ -43,6 +43,37 @@ def majority_and_nearest_neighbours(
         "majority": float(np.mean(test[1] == most_frequent)),
         f"{best}_nearest_neighbours": _nearest_neighbours(best, train, test),
     }
+
+
+def commonest_class(*, datamodule: LightningDataModule, limit_test: int) -> dict[str, float]:
+    """Measures on the test split of masks that show the commonest class of training everywhere.
+
+    Args:
+        datamodule: A segmentation data module, set up.
+        limit_test: Use at most this many images.
+
+    Returns:
+        Mean IoU in [0, 1] under the baseline's name, and beside it its pixel accuracy, which is high where
+        most of the pixels are background, and says little for that.
+    """
+    metadata: Any = datamodule.metadata  # type: ignore[attr-defined]
+    chosen = int(np.argmax(metadata["class_counts"]))
+    counts = _pixels(datamodule, classes=len(metadata["class_names"]), limit=limit_test)
+    if not counts.sum():
+        raise ValueError("no pixel of the test split has a class")
+    share = float(counts[chosen] / counts.sum())
+    name = "commonest_class_everywhere"
+    # Of the classes that are there, only this one overlaps with what is said: by its share of all pixels.
+    return {name: share / np.count_nonzero(counts), f"{name}/pixel_accuracy": share}
+
+
+def _pixels(datamodule: Any, *, classes: int, limit: int) -> Labels:
+    """(C,) pixels of each class in the test split; those that do not count have ids above the classes."""
+    dataset = datamodule.dataset("test", augment=False)
+    counts = np.zeros(256, dtype=np.int64)
+    for place in range(min(limit, len(dataset))):
+        counts += np.bincount(np.asarray(dataset[place]["mask"]).ravel(), minlength=256)
+    return counts[:classes]
 
 
 def _arrays(datamodule: Any, split: str, limit: int) -> tuple[NDArray[np.float32], Labels]:

@@ -45,12 +45,15 @@ class Example:
     truth_probability: float
 
 
-def confusion_matrix(counts: Integers, names: Sequence[str]) -> Figure:
+def confusion_matrix(
+    counts: Integers, names: Sequence[str], *, texts: Sequence[Sequence[str]] | None = None
+) -> Figure:
     """How often each class was taken for each.
 
     Args:
         counts: (C, C), truth by row and prediction by column.
         names: C class names.
+        texts: (C, C), what is written in place of the numbers.
 
     Returns:
         A number for each pair, mistakes in a colour of their own; with many classes the weakest
@@ -66,7 +69,8 @@ def confusion_matrix(counts: Integers, names: Sequence[str]) -> Figure:
     for row, column in zip(*np.nonzero(counts), strict=True):
         dark = row == column and shares[row, column] > 0.6
         colour = "white" if dark else INK
-        axes.text(column, row, str(counts[row, column]), ha="center", va="center", color=colour, fontsize=9)
+        text = texts[row][column] if texts else str(counts[row, column])
+        axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=9)
     upright = max(map(len, names)) <= 3
     axes.set_xticks(range(len(names)), [short_name(name) for name in names], rotation=0 if upright else 90)
     axes.set_yticks(range(len(names)), [short_name(name) for name in names])

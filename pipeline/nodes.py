@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipeline.annotations import Fit, check_fit, choices
+from pipeline.annotations import Fit, check_fit, choices, key_choices
 from pipeline.problems import MISSING, Problem, nearest, way_out
 from pipeline.ranges import explain
 from pipeline.signatures import Parameter, Signature, TargetNotFoundError, find_signature
@@ -207,9 +207,22 @@ def _wrong_value(path: str, value: Any, parameter: Parameter, signature: Signatu
     if check_fit(value, parameter) is Fit.NO:
         yield _wrong_type(key, value, parameter, signature)
         return
+    if isinstance(value, Mapping):
+        yield from _wrong_keys(key, value, parameter, signature)
     reason = explain(parameter.name, value)
     if reason:
         yield Problem(key, value, reason)
+
+
+def _wrong_keys(
+    key: str, value: Mapping[str, Any], parameter: Parameter, signature: Signature
+) -> Iterator[Problem]:
+    allowed = key_choices(parameter)
+    for name in value if allowed else ():
+        if name not in allowed:
+            end, suggestion = way_out(str(name), allowed, otherwise="it is one of")
+            message = f"{signature.target} has no such {parameter.name}; {end}"
+            yield Problem(f"{key}.{name}", value[name], message, suggestion)
 
 
 def _wrong_type(key: str, value: Any, parameter: Parameter, signature: Signature) -> Problem:

@@ -44,7 +44,8 @@ def _below_one(reason: str) -> Range:
 
 
 # By the argument's name, whatever the target: a learning rate is a learning rate everywhere. Only names
-# that mean one thing stand here (`alpha`, `scale` and `decay` do not). Lists are checked number by number.
+# that mean one thing stand here (`alpha`, `scale` and `decay` do not). Lists and groups are checked number by
+# number.
 RANGES: Mapping[str, Range] = {
     "lr": _positive("at 0 nothing is learned, below 0 the loss is climbed"),
     "max_lr": _positive("at 0 nothing is learned, below 0 the loss is climbed"),
@@ -116,6 +117,10 @@ RANGES: Mapping[str, Range] = {
     "num_anchors": _at_least(1, "it counts anchors"),
     "trainable_stages": _at_least(0, "it counts stages, from the last one"),
     "max_size": _at_least(1, "it counts pixels"),
+    "auxiliary_weight": _at_least(0, "it multiplies a loss"),
+    "losses": _at_least(0, "each is the weight of a loss; 0 leaves it out"),
+    "window": _at_least(0, "it counts pixels; 0 takes whole images"),
+    "window_overlap": _below_one("at 1 the window would never move on"),
     "epoch": _at_least(0, "epochs are counted from 0"),
     "save_top_k": _at_least(-1, "-1 keeps all, 0 none"),
 }
@@ -130,7 +135,7 @@ def explain(name: str, value: object) -> str | None:
 
     Args:
         name: Name of the argument, such as ``lr``.
-        value: Anything; only numbers and lists of numbers are looked at.
+        value: Anything; only numbers, and lists and groups of them, are looked at.
 
     Returns:
         What the value must be and why, or None where nothing is wrong.
@@ -138,7 +143,7 @@ def explain(name: str, value: object) -> str | None:
     if name == "devices":
         return _explain_devices(value)
     allowed = RANGES.get(name)
-    for number in value if isinstance(value, list) else [value]:
+    for number in _members(value):
         if isinstance(number, bool) or not isinstance(number, int | float):
             continue
         if allowed and not allowed.allows(number):
@@ -146,6 +151,12 @@ def explain(name: str, value: object) -> str | None:
         if name in _SHARES and isinstance(number, float) and number > 1:
             return "must be at most 1.0 as a share; write an integer to count batches"
     return None
+
+
+def _members(value: object) -> list[object]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else [value]
 
 
 def _explain_devices(value: object) -> str | None:

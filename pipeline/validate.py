@@ -2,10 +2,9 @@
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
-from functools import cache
-from pathlib import Path
 from typing import Any
 
+from pipeline import fitting
 from pipeline.measures import check_watched
 from pipeline.nodes import ALLOWED_PACKAGES, RESERVED, check_node, refusal
 from pipeline.problems import MISSING, Problem, nearest, report, way_out
@@ -15,14 +14,10 @@ __all__ = ["ALLOWED_PACKAGES", "Problem", "find_problems", "nearest", "refusal",
 
 Config = Mapping[str, Any]
 
-CONF = Path(__file__).resolve().parent.parent / "conf"
-
 _NODES = ("task", "model", "data", "optimizer", "scheduler", "trainer")  # each is built from one _target_
 _STEPS = {"callbacks": 1, "transforms": 2}  # named nodes, this far down
 _SPLITS = ("train", "eval", "combine")  # of transforms: with augmentation, without, several pictures in one
 _VERBS = "pipeline.work."
-_HOMES = {"model": "lightning_modules.models", "data": "datamodules"}
-_WHOLE = re.compile(r"^eval: \{\}", re.MULTILINE)  # a recipe that evaluates whole pictures
 _MEASURE = re.compile(r"(train|val|test)/[\w.@-]+")
 
 
@@ -157,8 +152,10 @@ def _target_like(node: Config) -> list[str]:
 
 
 def _every_node(config: Config) -> Iterator[Problem]:
+    # Of another task's data or model, the arguments that this task adds are no further mistakes.
+    foreign = {(problem.key,) for problem in _other_task(config)}
     for path, value in _walk(config, (), config):
-        if isinstance(value, Mapping) and "_target_" in value:
+        if isinstance(value, Mapping) and "_target_" in value and path[:1] not in foreign:
             for problem in check_node(".".join(path), value):
                 if not _is_repeated(tuple(problem.key.split(".")), problem.value, config):
                     yield problem
@@ -174,86 +171,43 @@ def _plain_values(config: Config) -> Iterator[Problem]:
 
 def _other_task(config: Config) -> Iterator[Problem]:
     choices = config.get("choices") or {}
-    task = choices.get("task")
-    for group, home in _HOMES.items() if task else ():
-        node = config.get(group)
-        target = _target(node)
-        if target in ("", MISSING) or target.startswith(f"{home}.{task}."):
+    task = str(choices.get("task") or "")
+    for group in fitting.HOMES if task else ():
+        target = _target(config.get(group))
+        chosen = str(choices.get(group) or target)
+        if target in ("", MISSING) or _is_of_task(group, chosen, target=target, task=task):
             continue
-        chosen = choices.get(group) or target
-        fitting = ", ".join(names_for_task(group, task)) or f"none in conf/{group}"
-        other = target.removeprefix(f"{home}.").partition(".")[0] if target.startswith(f"{home}.") else ""
-        end = (
-            f"or choose task={other}"
-            if other in known_tasks()
-            else f"its _target_ must start with {home}.{task}."
-        )
-        message = f"belongs to another task than task={task}; {group} of {task}: {fitting}; {end}"
-        yield Problem(group, chosen, message, nearest(str(chosen), names_for_task(group, task)))
+        names = fitting.names_for_task(group, task)
+        end = _where_else(group, chosen, target=target, task=task)
+        message = f"belongs to another task than task={task}; {group} of {task}: "
+        message += f"{', '.join(names) or f'none in conf/{group}'}; {end}"
+        yield Problem(group, chosen, message, nearest(chosen, set(names) - {chosen}))
+
+
+def _is_of_task(group: str, chosen: str, *, target: str, task: str) -> bool:
+    """Of a file that serves several tasks, the place says nothing: it follows the task, class or no class."""
+    has_class = not fitting.is_shared(group, chosen) or chosen in fitting.names_for_task(group, task)
+    return has_class and target.startswith(f"{fitting.HOMES[group]}.{task}.")
+
+
+def _where_else(group: str, chosen: str, *, target: str, task: str) -> str:
+    """The tasks that it does belong to: by its target, or where that follows the task, by its file."""
+    home = f"{fitting.HOMES[group]}."
+    written = target.removeprefix(home).partition(".")[0] if target.startswith(home) else ""
+    others = fitting.tasks_of(group, chosen) if written == task else ({written} & fitting.known_tasks())
+    if others:
+        return f"or choose {' or '.join(f'task={other}' for other in others)}"
+    return f"its _target_ must start with {home}{task}."
 
 
 def _other_recipe(config: Config) -> Iterator[Problem]:
-    """A recipe for pictures of one size where the network takes any, or the other way round."""
+    """A recipe that shows pictures as another task needs them."""
     choices = config.get("choices") or {}
     task, chosen = str(choices.get("task")), str(choices.get("transforms"))
-    fitting = recipes_for_task(task)
-    if fitting and chosen not in fitting and (CONF / "transforms" / f"{chosen}.yaml").is_file():
-        message = f"is a recipe for another task than task={task}; transforms of {task}: {', '.join(fitting)}"
-        yield Problem("transforms", chosen, message, nearest(chosen, fitting))
-
-
-@cache
-def recipes_for_task(task: str) -> tuple[str, ...]:
-    """Find the recipes that a task can use: those that evaluate as the one it starts from does.
-
-    Networks that resize pictures themselves evaluate whole ones, so their recipes have no steps for it.
-
-    Args:
-        task: Name of the task.
-
-    Returns:
-        Names as they are typed after ``transforms=``, sorted; none where the task names no recipe.
-    """
-    path = CONF / "task" / f"{task}.yaml"
-    own = re.search(
-        r"^\s*- /transforms: (\w+)", path.read_text(encoding="utf-8") if path.is_file() else "", re.M
-    )
-    if not own:
-        return ()
-    files = sorted((CONF / "transforms").glob("*.yaml"))
-    is_whole = {file.stem: bool(_WHOLE.search(file.read_text(encoding="utf-8"))) for file in files}
-    return tuple(name for name in is_whole if is_whole[name] == is_whole.get(own[1]))
-
-
-@cache
-def names_for_task(group: str, task: str) -> tuple[str, ...]:
-    """Find the files of a group that belong to a task, by the ``_target_`` they name.
-
-    Args:
-        group: ``model`` or ``data``.
-        task: Name of the task.
-
-    Returns:
-        Names as they are typed after ``model=``, sorted.
-    """
-    files = {path.stem: path.read_text(encoding="utf-8") for path in sorted((CONF / group).glob("*.yaml"))}
-    return tuple(name for name in files if _target_of(name, files).startswith(f"{_HOMES[group]}.{task}."))
-
-
-def _target_of(name: str, files: Mapping[str, str]) -> str:
-    """The target that a file names, or else the file its defaults begin with."""
-    text = files.get(name, "")
-    own = re.search(r"^_target_:\s*([\w.]+)", text, re.MULTILINE)
-    if own:
-        return own[1]
-    base = re.search(r"^defaults:\s*\n\s*-\s*(\w+)\s*$", text, re.MULTILINE)
-    return _target_of(base[1], {key: value for key, value in files.items() if key != name}) if base else ""
-
-
-@cache
-def known_tasks() -> frozenset[str]:
-    """Names of the tasks that conf/task has a file for."""
-    return frozenset(path.stem for path in (CONF / "task").glob("*.yaml"))
+    fit = fitting.recipes_for_task(task)
+    if fit and chosen not in fit and (fitting.CONF / "transforms" / f"{chosen}.yaml").is_file():
+        message = f"is a recipe for another task than task={task}; transforms of {task}: {', '.join(fit)}"
+        yield Problem("transforms", chosen, message, nearest(chosen, fit))
 
 
 def _folds(config: Config) -> Iterator[Problem]:

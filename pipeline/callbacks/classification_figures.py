@@ -14,8 +14,12 @@ from numpy.typing import NDArray
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from pipeline import figures
-from pipeline.callbacks.figure_files import figures_folder, from_every_process, tell_loggers
-from pipeline.callbacks.history import HISTORY_FILE, read_history
+from pipeline.callbacks.figure_files import (
+    figures_folder,
+    from_every_process,
+    learning_curves,
+    tell_loggers_of_all,
+)
 
 log = logging.getLogger(__name__)
 
@@ -86,8 +90,7 @@ class ClassificationFigures(Callback):
         for name, figure in self._drawn(trainer, pl_module, judged, names).items():
             figure.savefig(folder / name)
         write_per_class(folder / "per_class.csv", judged, names)
-        for path in sorted(path for path in folder.iterdir() if path.is_file()):
-            tell_loggers(trainer, path)
+        tell_loggers_of_all(trainer, folder)
 
     def _drawn(
         self, trainer: Trainer, pl_module: LightningModule, judged: Judged, names: Sequence[str]
@@ -97,10 +100,7 @@ class ClassificationFigures(Callback):
             "confusion_matrix.png": figures.confusion_matrix(confusion_counts(judged, len(names)), names),
             "reliability_diagram.png": figures.reliability_diagram(judged.confidence, correct, self._bins),
         }
-        rows = read_history(Path(trainer.default_root_dir) / HISTORY_FILE)
-        if rows:
-            monitor = getattr(pl_module, "monitor", "")
-            drawn["learning_curves.png"] = figures.learning_curves(rows, monitor=monitor)
+        drawn |= learning_curves(trainer, pl_module)
         if hasattr(getattr(trainer, "datamodule", None), "dataset"):
             drawn["worst_and_best.png"] = self._worst_and_best(trainer, judged, names)
         return drawn

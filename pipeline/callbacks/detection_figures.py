@@ -1,35 +1,33 @@
 """Pictures and tables of a detector: what it finds while it learns, and where it fails in the end."""
 
-import csv
 import json
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from pytorch_lightning import Callback, LightningModule, Trainer
-from pytorch_lightning.trainer.states import TrainerFn
+from pytorch_lightning import LightningModule, Trainer
 
-from pipeline import figures, figures_detection
-from pipeline.callbacks.detection_scenes import Watched, extremes, judged_scene, watched
-from pipeline.callbacks.figure_files import FOLDER, figures_folder, from_every_process, tell_loggers
-from pipeline.callbacks.history import HISTORY_FILE, read_history
+from pipeline import figures_detection
+from pipeline.callbacks.detection_scenes import extremes, judged_scene, watched
+from pipeline.callbacks.epoch_pictures import EpochPictures, Watched, metadata_of
+from pipeline.callbacks.figure_files import (
+    figures_folder,
+    learning_curves,
+    tell_loggers_of_all,
+    write_per_class,
+)
+from pipeline.figures_detection import Scene
 
 log = logging.getLogger(__name__)
-
-EPOCHS = f"{FOLDER}/epochs"
-
-PICTURES = 12
-"""About as many epochs are drawn, however many there are."""
 
 CURVES = ("map", "map_50", "map_75", "voc07_map_50", "segm_map", "segm_map_50")
 """Measures among the learning curves; all of them would be two dozen lines."""
 
 
-class DetectionFigures(Callback):
+class DetectionFigures(EpochPictures[Scene]):
     """Writes `figures/` of the run: after a test everything, while it learns a few validation images.
 
     The task's validation step must return ``detections`` and ``index``; after a test it must have
@@ -37,9 +35,8 @@ class DetectionFigures(Callback):
 
     Args:
         examples: How many images with most mistakes, and how many without any, to show after a test.
-        watched: How many validation images to show while the network learns; always the same.
-        every_n_epochs: How often; None shows about twelve epochs of a run, and those at 1, 2, 4, 8 … of one
-            that has no last epoch.
+        watched: See `EpochPictures`.
+        every_n_epochs: See `EpochPictures`.
         score_threshold: Detections with a lower score are not drawn while the network learns, in [0, 1].
             Low, as networks without a proposal stage are seldom surer; after a test the score with the
             highest F1 is used.
@@ -53,54 +50,24 @@ class DetectionFigures(Callback):
         every_n_epochs: int | None = None,
         score_threshold: float = 0.3,
     ) -> None:
+        super().__init__(watched=watched, every_n_epochs=every_n_epochs)
         self._examples = examples
-        self._watched = watched
-        self._every_n_epochs = every_n_epochs
         self._score_threshold = score_threshold
-        self._last_epoch: int | None = None
-        self._drawing = False
-        self._kept: list[Watched] = []
 
-    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Decide whether this epoch is drawn."""
-        self._kept = []
-        fitting = trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking
-        self._drawing = fitting and self._watched > 0 and self._due(trainer)
+    def watch(self, batch: Mapping[str, Any], outputs: Any, *, count: int, data: Any) -> list[Watched[Scene]]:
+        """The first images with their detections."""
+        names, threshold = data["class_names"], self._score_threshold
+        return [
+            watched(batch, found, place=place, names=names, threshold=threshold)
+            for place, found in enumerate(outputs.get("detections", ())[:count])
+        ]
 
-    def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Keep the first images."""
-        if not self._drawing or not isinstance(outputs, Mapping) or "detections" not in outputs:
-            return
-        if len(self._kept) >= self._watched:
-            return
-        names = _metadata(trainer)["class_names"]
-        for place, found in enumerate(outputs["detections"][: self._watched - len(self._kept)]):
-            kept = watched(batch, found, place=place, names=names, threshold=self._score_threshold)
-            self._kept.append(kept)
-
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draw the images with the lowest numbers of all processes."""
-        if not self._drawing:
-            return
-        self._last_epoch = trainer.current_epoch
-        everyone = {one.index: one.scene for part in from_every_process(self._kept, trainer) for one in part}
-        self._kept = []
-        if not trainer.is_global_zero or not everyone:
-            return
-        scenes = [everyone[index] for index in sorted(everyone)[: self._watched]]
-        title = f"Validation after epoch {trainer.current_epoch + 1}: truth, and what was found"
-        title += f" with a score of at least {self._score_threshold:g}"
-        path = figures_folder(trainer, EPOCHS) / f"predictions_epoch_{trainer.current_epoch:03d}.png"
-        figures_detection.scenes({title: scenes}).savefig(path)
-        tell_loggers(trainer, path, EPOCHS)
+    def draw(self, scenes: list[Scene], *, epoch: int, data: Any) -> Figure:
+        """Truth beside detections."""
+        title = f"Validation after epoch {epoch}: truth, and what was found"
+        return figures_detection.scenes(
+            {f"{title} with a score of at least {self._score_threshold:g}": scenes}
+        )
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draw, write, and tell the loggers."""
@@ -116,24 +83,7 @@ class DetectionFigures(Callback):
             figure.savefig(folder / name)
         write_per_class(folder / "per_class.csv", analysis["per_class"])
         write_detections(folder, judged, **_ids(trainer, judged))
-        for path in sorted(path for path in folder.iterdir() if path.is_file()):
-            tell_loggers(trainer, path)
-
-    def _due(self, trainer: Trainer) -> bool:
-        """The first epoch, each n-th after it, and the last."""
-        if self._last_epoch is None:
-            return True
-        since = trainer.current_epoch - self._last_epoch
-        last = trainer.current_epoch + 1 == trainer.max_epochs
-        return since >= self._distance(trainer, self._last_epoch) or (last and since > 0)
-
-    def _distance(self, trainer: Trainer, last_epoch: int) -> int:
-        """Epochs until the next one that is drawn; ever more where nobody knows how many there will be."""
-        if self._every_n_epochs is not None:
-            return self._every_n_epochs
-        if trainer.max_epochs is None or trainer.max_epochs < 1:
-            return max(1, last_epoch)
-        return math.ceil(trainer.max_epochs / PICTURES)
+        tell_loggers_of_all(trainer, folder)
 
     def _drawn(
         self, trainer: Trainer, pl_module: LightningModule, judged: Sequence[Any], analysis: Mapping[str, Any]
@@ -146,11 +96,7 @@ class DetectionFigures(Callback):
             ),
             "errors.png": figures_detection.error_kinds(analysis["errors"], score_threshold=threshold),
         }
-        rows = [_curves_of(row) for row in read_history(Path(trainer.default_root_dir) / HISTORY_FILE)]
-        if rows:
-            drawn["learning_curves.png"] = figures.learning_curves(
-                rows, monitor=getattr(pl_module, "monitor", "")
-            )
+        drawn |= learning_curves(trainer, pl_module, chosen=CURVES)
         if hasattr(getattr(trainer, "datamodule", None), "dataset"):
             drawn["predictions.png"] = self._predictions(trainer, judged, analysis)
         return drawn
@@ -173,14 +119,6 @@ class DetectionFigures(Callback):
                 "Most found without a mistake": [scene(place) for place in best],
             }
         )
-
-
-def write_per_class(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """A line for each class; four figures of what is a share, nothing where it is unknown."""
-    with path.open("w", newline="", encoding="utf-8") as handle:
-        writer = csv.DictWriter(handle, list(rows[0]))
-        writer.writeheader()
-        writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
 
 
 def write_detections(
@@ -219,24 +157,4 @@ def _ids(trainer: Trainer, judged: Sequence[Any]) -> dict[str, Any]:
     if hasattr(datamodule, "image_ids"):
         known = datamodule.image_ids(datamodule.measured_split)
         ids = {position: int(known[position]) for position in positions}
-    return {"image_ids": ids, "category_ids": _metadata(trainer)["category_ids"]}
-
-
-def _metadata(trainer: Trainer) -> Mapping[str, Any]:
-    metadata: Mapping[str, Any] = trainer.datamodule.metadata  # type: ignore[attr-defined]
-    return metadata
-
-
-def _curves_of(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A line of the history with what can be read in a figure."""
-    return {
-        name: value
-        for name, value in row.items()
-        if "/" not in name or name.endswith("/loss") or name.split("/")[-1] in CURVES
-    }
-
-
-def _cell(value: str | int | float) -> str | int:
-    if isinstance(value, float):
-        return "" if math.isnan(value) else f"{value:.4f}"
-    return value
+    return {"image_ids": ids, "category_ids": metadata_of(trainer)["category_ids"]}

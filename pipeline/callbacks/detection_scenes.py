@@ -1,7 +1,6 @@
 """From batches, detections and judged images to pictures with boxes; the task's types are not known here."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,22 +8,10 @@ from faster_coco_eval.core import mask as run_lengths
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pipeline.callbacks.epoch_pictures import Watched
 from pipeline.figures_detection import Marked, Scene, Style
 
 Mask = NDArray[np.bool_]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Watched:
-    """A validation image with its detections, ready to be drawn; can be sent to another process.
-
-    Attributes:
-        index: Position in the data set.
-        scene: The picture.
-    """
-
-    index: int
-    scene: Scene
 
 
 def watched(
@@ -34,7 +21,7 @@ def watched(
     place: int,
     names: Sequence[str],
     threshold: float,
-) -> Watched:
+) -> Watched[Scene]:
     """One image of a batch with what is there and what was found.
 
     Args:

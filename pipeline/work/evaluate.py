@@ -10,7 +10,7 @@ from pytorch_lightning import Trainer
 from pipeline import build
 from pipeline.compose import Composed
 from pipeline.console import console
-from pipeline.work.loading import Trained, check_classes, data_of, load_trained
+from pipeline.work.loading import Trained, check_classes, data_of, load_trained, use_window
 from pipeline.work.report import show_measures
 
 # What belonged to the training and its machines, and would be wrong for a measurement on this one.
@@ -36,6 +36,8 @@ def run(
     batch_size: int | None = None,
     num_workers: int | None = None,
     data_dir: str | None = None,
+    window: int | None = None,
+    window_overlap: float | None = None,
     accelerator: str = "auto",
     output: str | None = None,
 ) -> int:
@@ -50,6 +52,8 @@ def run(
         batch_size: As trained where None.
         num_workers: As trained where None.
         data_dir: Where the data lies now, if it has moved.
+        window: See `use_window`.
+        window_overlap: See `use_window`.
         accelerator: Lightning's name of the device.
         output: JSON file for the measures; None: the run's evaluations/ folder.
 
@@ -57,6 +61,7 @@ def run(
         The exit code, 0.
     """
     trained = load_trained(root=composed.root, run=run, checkpoint=checkpoint, task=task_name)
+    use_window(trained, window=window, window_overlap=window_overlap)
     with console.status("reading the data"):
         datamodule: Any = data_of(trained, batch_size=batch_size, num_workers=num_workers, data_dir=data_dir)
         datamodule.prepare_data()

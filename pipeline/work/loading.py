@@ -95,6 +95,27 @@ def data_of(trained: Trained, **changes: Any) -> LightningDataModule:
     return build.datamodule({**trained.config, "data": {**trained.config["data"], **given}})
 
 
+def use_window(trained: Trained, *, window: int | None, window_overlap: float | None) -> None:
+    """Let a network answer window by window, or for whole images, other than it was trained to.
+
+    Args:
+        trained: The network.
+        window: Side of the window in pixels, 0 for whole images; None: as trained.
+        window_overlap: Share of a window that the next one covers again, in [0, 1); None: as trained.
+
+    Raises:
+        Mistake: Its task knows no windows.
+    """
+    wanted: dict[str, int | float | None] = {"window": window, "window_overlap": window_overlap}
+    for name, value in wanted.items():
+        if value is None:
+            continue
+        if not hasattr(trained.task, name):
+            of_task = trained.config["choices"]["task"]
+            raise Mistake(f"{name}={value}: a network of task={of_task} knows no windows; leave {name}= out")
+        setattr(trained.task, name, value or None if name == "window" else value)
+
+
 def check_classes(trained: Trained, datamodule: Any) -> None:
     """Refuse data whose classes are not those that a network was trained with.
 

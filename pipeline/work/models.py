@@ -22,6 +22,7 @@ from pipeline.errors import Mistake
 from pipeline.panels import shown_number
 
 _PAPER = re.compile(r"https?://[^\s)>\]]+")
+_LIBRARIES = {"torchvision": "torchvision", "timm": "timm", "segmentation_models_pytorch": "smp"}
 # What a network is listed with where its configuration leaves it to the data.
 _CLASSES = 1000
 _SIDE = 224
@@ -130,10 +131,9 @@ def _imported(target: str) -> Any:
 
 
 def _library(network: torch.nn.Module) -> str:
-    # A detector of ours only translates for the network inside it.
+    # A detector or segmenter of ours only translates for the network inside it.
     inner = getattr(network, "network", network)
-    package = type(inner).__module__.partition(".")[0]
-    return package if package in ("torchvision", "timm") else "own"
+    return _LIBRARIES.get(type(inner).__module__.partition(".")[0], "own")
 
 
 def _paper(builder: Any) -> str:

@@ -1,8 +1,9 @@
-"""Predicts for image files: a table, and annotated pictures."""
+"""Predicts for image files: a table, annotated pictures, and masks where the task makes some."""
 
 import glob
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
@@ -19,12 +20,64 @@ from pipeline.console import console
 from pipeline.errors import EXIT_FAILURE, Mistake
 from pipeline.panels import shown_path
 from pipeline.work.drawing import write_annotated
-from pipeline.work.loading import Trained, data_of, load_trained
+from pipeline.work.loading import Trained, data_of, load_trained, use_window
+from pipeline.work.masks import FOLDER, ClassMask, class_masks, mask_names, write_mask
 
 _ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 _TABLES = (".csv", ".json", ".parquet")
 
 Row = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predicted:
+    """What was predicted for a file.
+
+    Attributes:
+        path: The file.
+        rows: Its lines of the table.
+        mask: The classes of its pixels, where the task finds them.
+        error: What is wrong with the file; empty where nothing is.
+    """
+
+    path: Path
+    rows: list[Row]
+    mask: ClassMask | None
+    error: str
+
+
+@dataclass(kw_only=True)
+class Kept:
+    """What has been predicted so far, with its pictures and masks on disk.
+
+    Attributes:
+        folder: Where pictures and masks go.
+        rows: Lines of the table, for each file.
+        broken: What is wrong with the files that could not be read.
+        pictures: Annotated pictures written.
+        masks: Masks written.
+    """
+
+    folder: Path
+    rows: list[list[Row]] = field(default_factory=list)
+    broken: dict[Path, str] = field(default_factory=dict)
+    pictures: int = 0
+    masks: int = 0
+
+    def add(self, found: Predicted, *, min_score: float, pictures: int, mask_name: str) -> None:
+        """Keep a file's lines that are sure enough, its mask, and up to a number of pictures its picture."""
+        sure = [row for row in found.rows if row.get("score", 1.0) >= min_score]
+        named = {"file": str(found.path), **({} if found.mask is None else {"mask": mask_name})}
+        self.rows.append([{**named, **row} for row in sure])
+        if found.error:
+            self.broken[found.path] = found.error
+            return
+        if found.mask is not None:
+            write_mask(found.mask, self.folder / FOLDER / mask_name)
+            self.masks += 1
+        if self.pictures < pictures:
+            write_annotated(found.path, sure, folder=self.folder, mask=found.mask)
+            self.pictures += 1
 
 
 def run(
@@ -37,6 +90,8 @@ def run(
     output: str | None = None,
     pictures: int = 100,
     min_score: float = 0.3,
+    window: int | None = None,
+    window_overlap: float | None = None,
     batch_size: int | None = None,
     num_workers: int = 0,
     accelerator: Literal["auto", "cpu", "gpu", "cuda"] = "auto",
@@ -53,6 +108,8 @@ def run(
         pictures: How many annotated pictures to write.
         min_score: Objects that the network is less sure of are left out, in [0, 1]; 0 keeps what average
             precision is computed from.
+        window: See `use_window`.
+        window_overlap: See `use_window`.
         batch_size: Images at a time; None: as trained.
         num_workers: Processes that read images.
         accelerator: Lightning's name of the device; `cpu`, `gpu` or `auto`.
@@ -62,22 +119,16 @@ def run(
     """
     files = find_images(input)
     trained = load_trained(root=composed.root, run=run, checkpoint=checkpoint, task=task_name)
+    use_window(trained, window=window, window_overlap=window_overlap)
     table = _table_path(output, folder=trained.folder)
     loader = _loader(trained, files=files, batch_size=batch_size, num_workers=num_workers)
-    rows: list[list[Row]] = []
-    broken: dict[Path, str] = {}
-    written = 0
-    for path, found, error in _predictions(trained, loader, files=files, device=_device(accelerator)):
-        kept = [{"file": str(path), **row} for row in found if row.get("score", 1.0) >= min_score]
-        rows.append(kept)
-        if error:
-            broken[path] = error
-        elif written < pictures:
-            write_annotated(path, kept, folder=table.with_suffix(""))
-            written += 1
-    _write_table(rows, table, task=trained.task)
-    _tell(trained, files=files, broken=broken, table=table, written=written)
-    return EXIT_FAILURE if broken else 0
+    names = mask_names(files)
+    kept = Kept(folder=table.with_suffix(""))
+    for found in _predictions(trained, loader, files=files, device=_device(accelerator)):
+        kept.add(found, min_score=min_score, pictures=pictures, mask_name=names[found.path])
+    _write_table(kept.rows, table, task=trained.task)
+    _tell(trained, kept, table=table)
+    return EXIT_FAILURE if kept.broken else 0
 
 
 def find_images(pattern: str) -> list[Path]:
@@ -135,14 +186,20 @@ def _loader(
 
 def _predictions(
     trained: Trained, loader: DataLoader[Any], *, files: list[Path], device: torch.device
-) -> Iterator[tuple[Path, list[Row], str]]:
+) -> Iterator[Predicted]:
     """Each file with its rows, or with what is wrong with it."""
     task: Any = trained.task.to(device)
     for batch in track(loader, description="predicting", console=console):
         with torch.inference_mode():
-            rows = task.rows(task.predict_step(move_data_to_device(batch, device), 0))
-        for index, found, error in zip(batch["index"].tolist(), rows, batch["error"], strict=True):
-            yield files[index], [] if error else found, error
+            output = task.predict_step(move_data_to_device(batch, device), 0)
+        answers = (task.rows(output), class_masks(task, output, count=len(batch["error"])), batch["error"])
+        for index, rows, mask, error in zip(batch["index"].tolist(), *answers, strict=True):
+            yield Predicted(
+                path=files[index],
+                rows=[] if error else rows,
+                mask=None if error else mask,
+                error=error,
+            )
 
 
 def _write_table(rows: list[list[Row]], path: Path, *, task: Any) -> None:
@@ -162,12 +219,13 @@ def _write_table(rows: list[list[Row]], path: Path, *, task: Any) -> None:
         frame.to_parquet(path, index=False)
 
 
-def _tell(trained: Trained, *, files: list[Path], broken: dict[Path, str], table: Path, written: int) -> None:
-    console.print(
-        f"{len(files) - len(broken)} of {len(files)} images predicted with run {trained.run_id[:8]}"
-    )
+def _tell(trained: Trained, kept: Kept, *, table: Path) -> None:
+    count = len(kept.rows)
+    console.print(f"{count - len(kept.broken)} of {count} images predicted with run {trained.run_id[:8]}")
     console.print(f"table     {shown_path(table)}", soft_wrap=True)
-    if written:
-        console.print(f"pictures  {shown_path(table.with_suffix(''))}/ ({written})", soft_wrap=True)
-    for path, error in broken.items():
+    if kept.masks:
+        console.print(f"masks     {shown_path(kept.folder / FOLDER)}/ ({kept.masks})", soft_wrap=True)
+    if kept.pictures:
+        console.print(f"pictures  {shown_path(kept.folder)}/ ({kept.pictures})", soft_wrap=True)
+    for path, error in kept.broken.items():
         console.print(f"[red]could not be read[/red] {path}: {error}", soft_wrap=True)

@@ -79,7 +79,8 @@ def show_last_panel(
         measure=f"test/{monitor.partition('/')[2]}",
         mode=config["task"]["mode"],
         measures=measures,
-        baselines={name.replace("_", " "): value for name, value in baselines.items()},
+        # With a measure behind its name it is none of those that are compared here.
+        baselines={name.replace("_", " "): value for name, value in baselines.items() if "/" not in name},
         kept=_kept(kept, monitor=monitor, measures=measures),
         seconds=seconds,
         folder=session.folder,
