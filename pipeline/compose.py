@@ -107,6 +107,12 @@ def _prepare_process(verb: str) -> None:
     if "task" not in groups_of(verb):
         # And it takes every key that is also a folder of conf/ for the choice of a file.
         sys.argv[1:] = [re.sub("^task=", "task_name=", word) for word in sys.argv[1:]]
+    sys.argv[1:] = _overrides_last(sys.argv[1:])
+
+
+def _overrides_last(words: list[str]) -> list[str]:
+    """The same words with those for the configuration together: `a=1 --multirun b=2` is refused by argparse."""
+    return sorted(words, key=lambda word: re.match(r"~|[^-].*=", word) is not None)
 
 
 def _hydra_main(*, verb: str, task_function: Callable[[Any], None]) -> None:

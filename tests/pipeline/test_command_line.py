@@ -142,3 +142,9 @@ def test_tab_completion_offers_models(tmp_path: Path) -> None:
         check=False,
     )
     assert "model=lenet5" in done.stdout, done.stderr
+
+
+def test_options_may_stand_between_words_for_the_configuration(tmp_path: Path) -> None:
+    answer = run_verb("train", "seed=7", "--cfg", "job", "model=lenet5", "~callbacks.figures", root=tmp_path)
+    assert answer.code == 0, answer.err
+    assert "seed: 7" in answer.out and "lenet5" in answer.out
