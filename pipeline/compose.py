@@ -111,7 +111,7 @@ def _prepare_process(verb: str) -> None:
 
 
 def _overrides_last(words: list[str]) -> list[str]:
-    """The same words with those for the configuration together: `a=1 --multirun b=2` is refused by argparse."""
+    """The same words with those for the configuration together: argparse refuses `a=1 --multirun b=2`."""
     return sorted(words, key=lambda word: re.match(r"~|[^-].*=", word) is not None)
 
 
