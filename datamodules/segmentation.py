@@ -81,7 +81,7 @@ class ImageMasks(MaskFileDataModule):
 
     Masks are files without losses. Of PNGs with a palette the indices are read, of grey ones the values,
     and they are class ids unless ``values`` says otherwise; of colour ones the colours, which ``palette``
-    explains.
+    explains. Without ``values`` it also explains PNGs whose own palettes contradict it.
 
     Args:
         data_dir: Folder with ``images/`` and ``masks/``; None where the next two are given.

@@ -139,7 +139,9 @@ def _check_takes_masks(step: A.BasicTransform, *, name: str) -> None:
             f"pixel's; set it to {cv2.INTER_NEAREST} (nearest)"
         )
     fills = getattr(step, "border_mode", cv2.BORDER_CONSTANT) == cv2.BORDER_CONSTANT
-    if fills and getattr(step, "pad_if_needed", True) and getattr(step, "fill_mask", IGNORED) != IGNORED:
+    fills = fills and getattr(step, "pad_if_needed", True)
+    # None leaves the mask alone; only steps that fill holes take it.
+    if fills and getattr(step, "fill_mask", IGNORED) not in (IGNORED, None):
         raise ValueError(
             f"{says} with fill_mask={step.fill_mask}, which gives a class to what comes in at the border; "
             f"set fill_mask: {IGNORED}, which neither trains nor counts"

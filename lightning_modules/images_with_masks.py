@@ -43,9 +43,18 @@ def check_masks(batch: SegmentationBatch, *, num_classes: int) -> None:
             )
 
 
-def of_one_size(images: list[Tensor]) -> list[list[int]]:
-    """Places in the list of images whose images can be stacked, size by size."""
+def of_one_size(images: list[Tensor], *, pixels: int) -> list[list[int]]:
+    """Places in the list of images whose images can be stacked, size by size.
+
+    Args:
+        images: (channels, H, W) each.
+        pixels: At most so many are put together, which bounds the memory; a larger image is alone.
+    """
     groups: defaultdict[torch.Size, list[int]] = defaultdict(list)
     for place, image in enumerate(images):
         groups[image.shape].append(place)
-    return list(groups.values())
+    parts = []
+    for size, places in groups.items():
+        count = max(1, pixels // (size[-2] * size[-1]))
+        parts += [places[start : start + count] for start in range(0, len(places), count)]
+    return parts

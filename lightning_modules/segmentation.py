@@ -20,6 +20,8 @@ from lightning_modules.parameter_groups import OptimizerFactory
 from lightning_modules.windows import blended, check_windows
 
 Row = dict[str, str | float]
+AT_ONCE = 8
+"""Pixels that are measured or predicted at a time, in multiples of those of an image trained on."""
 
 
 class Prediction(TypedDict):
@@ -51,7 +53,7 @@ class SegmentationTask(TaskModule):
         class_weights: ``balanced`` gives all classes the same weight in ``cross_entropy`` and
             ``hard_pixels``, however few pixels they have.
         auxiliary_weight: Weight of the same losses on the scores of auxiliary heads, at least 0.
-        window: Side in pixels of the windows in which images are measured and predicted; None: whole.
+        window: Side in pixels of the windows in which images are measured and predicted; None or 0: whole.
         window_overlap: Share of a window that the next one covers, too; in [0, 1).
         decay_bias_and_norm: See ``TaskModule``.
         head_lr_factor: See ``TaskModule``; the head is everything behind the network's body.
@@ -112,8 +114,17 @@ class SegmentationTask(TaskModule):
 
     def forward(self, images: Tensor) -> Tensor:
         """Scores (B, C, H, W) of uint8 RGB images (B, 3, H, W), each seen whole."""
-        scores: Tensor = self.model(self.normalise(images))
+        scores: Tensor = self.model(self.prepared(images))
         return scores
+
+    def prepared(self, images: Tensor) -> Tensor:
+        """Normalised (B, 3, H, W) of uint8 RGB images: grey data thrice, since every network takes three."""
+        normalised: Tensor = self.normalise(images)
+        return normalised.expand(-1, 3, -1, -1)
+
+    def example_input(self) -> Tensor:
+        """A prepared image (1, 3, image_size, image_size) for the network, on its device."""
+        return super().example_input().expand(-1, 3, -1, -1)
 
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Refuse impossible masks while they are on the CPU: on a GPU they would end the process."""
@@ -124,7 +135,7 @@ class SegmentationTask(TaskModule):
     def training_step(self, batch: SegmentationBatch, batch_idx: int) -> Tensor:
         """The weighted sum of the losses of a batch whose images have one size."""
         images, truth = stacked(batch)
-        scores = self.model.training_scores(self.normalise(images))
+        scores = self.model.training_scores(self.prepared(images))
         values = self.losses(scores.pop(MAIN), truth)
         logged = dict(values)
         loss = self.losses.total(values)
@@ -167,16 +178,18 @@ class SegmentationTask(TaskModule):
 
     def log_probabilities(self, images: Tensor) -> Tensor:
         """Logarithms (B, C, H, W) of the probabilities of uint8 images (B, 3, H, W), by windows if asked."""
-        if self.window is None:
+        if not self.window:
             scores: Tensor = self(images)
             return scores.float().log_softmax(dim=1)
         probabilities = blended(
             lambda part: self.model(part).float().softmax(dim=1),
-            self.normalise(images),
+            self.prepared(images),
             window=self.window,
             overlap=self.window_overlap,
         )
-        return probabilities.clamp_min(torch.finfo(torch.float32).tiny).log()
+        return probabilities.clamp_min_(
+            torch.finfo(torch.float32).tiny
+        ).log_()  # as large as the images: once
 
     @property
     def columns(self) -> list[str]:
@@ -192,9 +205,9 @@ class SegmentationTask(TaskModule):
         return [mask.cpu().numpy() for mask in output["mask"]]
 
     def _answer(self, images: list[Tensor], *, index: Tensor, masks: list[Tensor] | None) -> Prediction:
-        """Predict images of one size together; the answer for one does not depend on the others."""
+        """Predict a few images of one size together; the answer for one does not depend on the others."""
         found: dict[int, Tensor] = {}
-        for places in of_one_size(images):
+        for places in of_one_size(images, pixels=AT_ONCE * self.image_size**2):
             scores = self.log_probabilities(torch.stack([images[place] for place in places]))
             guesses = scores.argmax(dim=1).to(torch.uint8)
             found |= dict(zip(places, guesses, strict=True))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 AT_ONCE = 8
-"""Windows that a network sees at a time, which bounds the memory whatever the size of an image."""
+"""Windows that a network sees at a time: beside them only the answer itself grows with the image."""
 
 
 def blended(answer: Callable[[Tensor], Tensor], images: Tensor, *, window: int, overlap: float) -> Tensor:
@@ -18,7 +18,7 @@ def blended(answer: Callable[[Tensor], Tensor], images: Tensor, *, window: int, 
     Args:
         answer: Takes (N, channels, h, w) with h and w at most ``window``; returns (N, C, h, w).
         images: (B, channels, H, W).
-        window: Side in pixels.
+        window: Side in pixels; 0 for images seen whole.
         overlap: Of neighbours, as a share of the side, in [0, 1).
 
     Returns:
@@ -28,19 +28,20 @@ def blended(answer: Callable[[Tensor], Tensor], images: Tensor, *, window: int, 
         ValueError: If ``window`` or ``overlap`` is out of its range.
     """
     check_windows(window=window, overlap=overlap)
-    if max(images.shape[-2:]) <= window:
+    if not window or max(images.shape[-2:]) <= window:
         return answer(images)
-    return torch.stack([_blended(answer, image, window=window, overlap=overlap) for image in images])
+    answers = [_blended(answer, image, window=window, overlap=overlap) for image in images]
+    return answers[0][None] if len(answers) == 1 else torch.stack(answers)
 
 
 def check_windows(*, window: int | None, overlap: float) -> None:
-    """Look at the side and the overlap of windows; no side stands for images seen whole.
+    """Look at the side and the overlap of windows; None and 0 stand for images seen whole.
 
     Raises:
         ValueError: If one is out of its range.
     """
-    if window is not None and window < 1:
-        raise ValueError(f"window={window} must be at least 1 pixel; null sees images whole")
+    if window is not None and window < 0:
+        raise ValueError(f"window={window} must be at least 1 pixel; null or 0 sees images whole")
     if not 0 <= overlap < 1:
         raise ValueError(f"window_overlap={overlap} must be at least 0 and below 1")
 
@@ -74,7 +75,7 @@ def _blended(answer: Callable[[Tensor], Tensor], image: Tensor, *, window: int, 
             sums[:, y : y + high, x : x + wide] += part * weight
             weights[y : y + high, x : x + wide] += weight
     assert sums is not None
-    return sums / weights
+    return sums.div_(weights)
 
 
 def _pyramid(length: int, like: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Which classes masks have: as the configuration says, or as they are found in the files."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,11 +43,25 @@ class Classes:
         names: C names in the order of the class ids.
         palette: C colours to draw them in, RGB.
         legend: Which values and colours stand for them.
+        meanings: See `meanings_of`.
     """
 
     names: Sequence[str]
     palette: Sequence[Sequence[int]]
     legend: Legend
+    meanings: Mapping[int, int]
+
+
+def meanings_of(said: Said) -> Mapping[int, int]:
+    """What colours and indices mean, with which PNGs with a palette are read; see `mask_files.read_codes`.
+
+    Returns:
+        Class id, or 255, by code; empty where indices mean the same whatever their colours.
+    """
+    if said.palette is None or said.values is not None:
+        return {}
+    meanings = {_code(value): IGNORED for value in said.ignored} | {i: i for i in range(len(said.palette))}
+    return meanings | {colour_code(colour): class_id for class_id, colour in enumerate(said.palette)}
 
 
 def check_said(said: Said) -> None:
@@ -104,6 +118,7 @@ def to_classes(said: Said, survey: Survey, *, title: str) -> Classes:
         names=[str(number) for number in range(count)] if said.names is None else said.names,
         palette=said.shown or said.palette or voc_palette(count),
         legend=Legend(known),
+        meanings=meanings_of(said),
     )
 
 

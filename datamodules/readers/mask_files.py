@@ -4,8 +4,9 @@ import hashlib
 import io
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -37,11 +38,16 @@ _SHALLOW = {2: 85, 4: 17}  # what Pillow multiplies grey values of so many bits 
 _GREYS, _COLOURS = ("L", "P", "1", "LA", "PA"), ("RGB", "RGBA")
 
 
-def read_codes(path: Path) -> CodeArray:
+def read_codes(path: Path, *, meanings: Mapping[int, int] = MappingProxyType({})) -> CodeArray:
     """Read what a mask file says of each pixel.
 
     Pictures with a palette give their indices, grey ones their values (never their colours), and colour
     ones the code of each colour; see `colour_code`. Pillow reads them, as OpenCV loses the indices.
+
+    Args:
+        path: The file.
+        meanings: Class id, or 255, by code. A picture whose palette gives an index that occurs the colour
+            of another class gives the codes of its colours instead.
 
     Returns:
         (H, W), uint8 where all values fit, else int32.
@@ -55,7 +61,7 @@ def read_codes(path: Path) -> CodeArray:
         raise ValueError(f"{path} cannot be opened ({error.strerror})") from error
     try:
         with Image.open(io.BytesIO(content)) as picture:
-            mode, pixels = picture.mode, np.asarray(picture)
+            mode, pixels, palette = picture.mode, np.asarray(picture), picture.getpalette() or []
     except UnidentifiedImageError as error:
         raise ValueError(f"{path} is not a picture in a format that Pillow reads") from error
     except _BROKEN as error:
@@ -68,7 +74,8 @@ def read_codes(path: Path) -> CodeArray:
     if mode not in _GREYS:
         raise ValueError(f"{path} has pixels of the kind {mode}; save it as a PNG of 8 bits")
     values = pixels if pixels.ndim == 2 else pixels[..., 0]
-    return np.asarray(values // _SHALLOW.get(_grey_bits(content), 1), dtype=np.uint8)
+    codes = np.asarray(values // _SHALLOW.get(_grey_bits(content), 1), dtype=np.uint8)
+    return _by_colours(codes, palette, meanings) if meanings and mode in ("P", "PA") else codes
 
 
 def colour_code(colour: Any) -> int:
@@ -120,11 +127,15 @@ class MaskFiles:
     Args:
         files: The files.
         legend: What stands in them.
+        meanings: See `read_codes`.
     """
 
-    def __init__(self, files: FileSource, legend: Legend) -> None:
+    def __init__(
+        self, files: FileSource, legend: Legend, *, meanings: Mapping[int, int] = MappingProxyType({})
+    ) -> None:
         self._files = files
         self._legend = legend
+        self._meanings = dict(meanings)  # a proxy cannot be sent to the processes that read
 
     def __len__(self) -> int:
         """Number of files."""
@@ -136,15 +147,32 @@ class MaskFiles:
         Raises:
             ValueError: If the file is missing or no whole picture.
         """
-        return self._legend.ids(read_codes(self._files.path(position)))
+        return self._legend.ids(read_codes(self._files.path(position), meanings=self._meanings))
 
     def name(self, position: int) -> str:
         """Path of the file."""
         return self._files.name(position)
 
     def digest(self) -> str:
-        """Sha256 of paths, file sizes and legend."""
-        return hashlib.sha256(f"{self._files.digest()} {self._legend.digest()}".encode()).hexdigest()
+        """Sha256 of paths, file sizes, legend and meanings."""
+        meanings = Legend(self._meanings).digest() if self._meanings else ""
+        text = f"{self._files.digest()} {self._legend.digest()}{meanings}"
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _by_colours(indices: ByteArray, palette: Sequence[int], meanings: Mapping[int, int]) -> CodeArray:
+    """Codes of the colours if one is that of another class than its index; else the indices.
+
+    What does not count by its index stays so, since the colour of such an index is often a mere filling.
+    """
+    colours = {index: colour_code(palette[3 * index : 3 * index + 3]) for index in range(len(palette) // 3)}
+    used = [index for index in np.unique(indices).tolist() if index in colours]
+    seen = {index: colours[index] for index in used if meanings.get(index) != IGNORED}
+    if all(meanings.get(colour, index) == index for index, colour in seen.items()):
+        return indices
+    table = np.arange(256, dtype=np.int32)
+    table[list(seen)] = list(seen.values())
+    return np.asarray(table[indices], dtype=np.int32)
 
 
 def _grey_bits(content: bytes) -> int:

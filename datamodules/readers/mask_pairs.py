@@ -10,13 +10,17 @@ from datamodules.arrays import IntArray
 from datamodules.batch import IGNORED
 from datamodules.images import MOST_ELONGATED, check_shape
 from datamodules.readers.broken import find_broken
-from datamodules.readers.mask_classes import Classes, Said, to_classes
+from datamodules.readers.mask_classes import Classes, Said, meanings_of, to_classes
 from datamodules.readers.mask_files import spelt
 from datamodules.readers.mask_survey import Survey, survey_files
 from datamodules.readers.picture_sizes import picture_sizes
 from datamodules.readers.problems import Place, Problem
 from datamodules.sources import FileSource
 
+_TURNED = (
+    " (the picture is turned upright by its EXIF orientation: turn its mask as well, or save the picture "
+    "without that orientation)"
+)
 _SHOWN = 3  # wrong values of a mask that a message names
 
 
@@ -74,7 +78,7 @@ def check_pairs(pairs: Pairs, *, said: Said, cache_dir: Path, decoding: bool) ->
     """
     pictures = FileSource(pairs.root, pairs.pictures, advice="")
     masks = FileSource(pairs.root, pairs.masks, advice="")
-    survey = survey_files(masks, cache_dir=cache_dir)
+    survey = survey_files(masks, cache_dir=cache_dir, meanings=meanings_of(said))
     classes = to_classes(said, survey, title=pairs.title)
     sizes = picture_sizes(pictures, cache_dir=cache_dir)
     texts = _of_pictures(pictures, sizes, cache_dir=cache_dir, decoding=decoding)
@@ -120,7 +124,7 @@ def _of_masks(pairs: Pairs, survey: Survey, classes: Classes, sizes: IntArray) -
 
 def _other_size(mask: IntArray, picture: IntArray, path: str) -> str:
     is_turned = mask.tolist() == picture[::-1].tolist()
-    hint = " (the picture is turned upright by its EXIF orientation)" if is_turned else ""
+    hint = _TURNED if is_turned else ""
     return f"has {mask[1]}x{mask[0]} pixels, but its picture {path} has {picture[1]}x{picture[0]}{hint}"
 
 

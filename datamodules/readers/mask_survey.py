@@ -1,7 +1,7 @@
 """One pass over all masks: their sizes, what stands in them, and which are broken."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ import numpy as np
 
 from datamodules.arrays import ByteArray, IntArray
 from datamodules.disk import read_json, write_json
-from datamodules.readers.mask_files import CodeArray, read_codes
+from datamodules.readers.mask_files import CodeArray, Legend, read_codes
 from datamodules.readers.segmented import ClassMasks
 from datamodules.sources import FileSource
 
@@ -49,18 +49,20 @@ class Survey:
     problems: dict[int, str]
 
 
-def survey_files(files: FileSource, *, cache_dir: Path) -> Survey:
+def survey_files(files: FileSource, *, cache_dir: Path, meanings: Mapping[int, int]) -> Survey:
     """Read every mask file once; the result is kept for as long as no file changes.
 
     Args:
         files: The masks.
         cache_dir: Folder to remember the result in; not used where it cannot be written.
+        meanings: See `mask_files.read_codes`.
     """
 
     def read(position: int) -> CodeArray:
-        return read_codes(files.path(position))
+        return read_codes(files.path(position), meanings=meanings)
 
-    return _remembered(len(files), read, cached=cache_dir / f"masks_{files.state()}.json")
+    told = f"_{Legend(meanings).digest()[:16]}" if meanings else ""
+    return _remembered(len(files), read, cached=cache_dir / f"masks_{files.state()}{told}.json")
 
 
 def survey_masks(masks: ClassMasks, *, cache_dir: Path) -> Survey:

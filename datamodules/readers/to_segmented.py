@@ -19,6 +19,7 @@ WAY_OUT = (
     "correct them (make data task=segmentation data=... lists them all), or set data.on_error=skip to leave "
     "them out"
 )
+IF_IGNORED = "; say data.values=[0,255] data.ignore_value=null if 255 is a class"
 log = logging.getLogger(__name__)
 
 
@@ -56,7 +57,7 @@ def to_segmented(
         log.warning("%d broken records of %s left out, such as: %s", count, pairs.title, first)
     advice = ADVICE if published is None else published.advice
     found = good_pairs(pairs, checked, cut=cut, advice=advice, test_is_val=test_is_val)
-    check_splits(found, pairs.root)
+    check_splits(found, pairs.root, hint=IF_IGNORED if published is None else "")
     return found
 
 
@@ -79,7 +80,7 @@ def good_pairs(
     return Segmented(
         title=pairs.title,
         source=FileSource(pairs.root, [pairs.pictures[position] for position in kept], advice=advice),
-        masks=MaskFiles(masks, checked.classes.legend),
+        masks=MaskFiles(masks, checked.classes.legend, meanings=checked.classes.meanings),
         sizes=checked.sizes,
         pixels=checked.pixels,
         class_names=checked.classes.names,
@@ -100,15 +101,16 @@ def rarest_classes(pixels: IntArray) -> IntArray:
     return np.where(is_shown.any(axis=1), rarity.argmin(axis=1), -1).astype(np.int64)
 
 
-def check_splits(found: Segmented, root: Path) -> None:
-    """Refuse data without pictures for a split, or without a pixel to train on; tell of untrained classes.
+def check_splits(found: Segmented, root: Path, *, hint: str = "") -> None:
+    """Refuse data with nothing to learn or to measure; tell of classes that are not trained.
 
     Args:
         found: The data.
         root: Where they are, for messages.
+        hint: What to do where pixels for training do not count.
 
     Raises:
-        ValueError: If there is nothing to train on, to validate on or to test on.
+        ValueError: If a split has no picture or no pixel that counts, or fewer than two classes are trained.
     """
     for split, positions in found.splits.items():
         if not len(positions):
@@ -116,9 +118,25 @@ def check_splits(found: Segmented, root: Path) -> None:
                 f"no pictures for {split} under {root}; give it some, or raise data.val_fraction "
                 "or data.test_fraction"
             )
+    _check_pixels(found, root, hint=hint)
     counts = found.counts("train")
-    if not sum(counts):
-        raise ValueError(f"no pixel to train on under {root}: all masks for training have no class at all")
     untrained = [name for name, count in zip(found.class_names, counts, strict=True) if not count]
     if untrained:
         log.warning("%s has no pixels to train on of %d classes: %s", root, len(untrained), untrained[:5])
+
+
+def _check_pixels(found: Segmented, root: Path, *, hint: str) -> None:
+    """Background alone trains nothing, and what has no pixel that counts has no measures."""
+    for split, deed in (("train", "train"), ("val", "validate"), ("test", "test")):
+        counts = found.counts(split)
+        uncounted = found.num_pixels(split) - sum(counts)
+        way_out = hint if uncounted else ""
+        if not sum(counts):
+            raise ValueError(
+                f"no pixel to {deed} on under {root}: all masks for {split} have no class at all{way_out}"
+            )
+        if split == "train" and np.count_nonzero(counts) < 2:
+            raise ValueError(
+                f"all pixels to train on under {root} are {found.class_names[int(np.argmax(counts))]}, and "
+                f"{uncounted} do not count; training needs two classes{way_out}"
+            )

@@ -40,6 +40,53 @@ def test_every_form_of_masks_gives_the_same_classes(form: str, tmp_path: Path) -
         assert module.metadata["palette"] == PALETTE
 
 
+ORDERS = {"one": [0, 2, 1], "another": [2, 0, 1], "as said": [0, 1, 2]}
+"""Where a tool that chooses a palette for each file puts the colours of the classes."""
+
+
+def test_colours_in_palettes_count_where_they_contradict_the_indices(tmp_path: Path) -> None:
+    orders = iter(list(ORDERS.values()) * 4)
+    write_image_masks(tmp_path, write=lambda path, mask: write_reordered(path, mask, order=next(orders)))
+    module = build_segmented("image_masks", data_dir=str(tmp_path), palette=PALETTE)
+    module.setup()
+    found = {Path(module.data.masks.name(position)).stem: position for position in range(12)}
+    for scene in mask_scenes():
+        assert np.array_equal(module.data.masks.read(found[scene.name]), scene.mask())
+        assert module.data.pixels[found[scene.name]].tolist() == np.bincount(scene.mask().flat)[:3].tolist()
+    indices = build_segmented("image_masks", data_dir=str(tmp_path), palette=PALETTE, values=[0, 1, 2])
+    indices.setup()
+    assert indices.data.pixels.tolist() != module.data.pixels.tolist()
+    assert indices.data.masks.digest() != module.data.masks.digest()
+
+
+def write_reordered(path: Path, mask: ByteArray, *, order: list[int]) -> Path:
+    """A PNG whose palette has the colours of the classes at other indices; 255 stays, and is black there."""
+    table = np.full(256, 255, dtype=np.uint8)
+    table[:3] = order
+    picture = Image.fromarray(table[mask])
+    colours = [PALETTE[order.index(index)] for index in range(3)]
+    picture.putpalette([*np.ravel(colours).tolist(), *[0] * 759])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture.save(path)
+    return path
+
+
+def test_a_colour_that_does_not_count_is_found_in_palettes(tmp_path: Path) -> None:
+    meanings = {
+        0: 0,
+        1: 1,
+        colour_code((0, 0, 0)): 0,
+        colour_code((9, 9, 9)): 1,
+        colour_code((5, 5, 5)): IGNORED,
+    }
+    picture = Image.fromarray(np.array([[0, 1]], dtype=np.uint8))
+    picture.putpalette([0, 0, 0, 5, 5, 5, 9, 9, 9])
+    picture.save(tmp_path / "a.png")
+    codes = read_codes(tmp_path / "a.png", meanings=meanings)
+    assert Legend(meanings).ids(codes).tolist() == [[0, IGNORED]]
+    assert read_codes(tmp_path / "a.png").tolist() == [[0, 1]]
+
+
 @pytest.mark.parametrize(("mode", "wanted"), [("L", [0, 255]), ("1", [0, 1]), ("LA", [0, 255])])
 def test_values_of_other_kinds_of_pictures(mode: str, wanted: list[int], tmp_path: Path) -> None:
     pixels = np.zeros((6, 8), dtype=np.uint8)
@@ -105,7 +152,8 @@ BROKEN: dict[str, tuple[Any, str]] = {
     ),
     "on its side": (
         lambda path: mask_writers.write_index(path, MaskScene(0, "").mask().T.copy()),
-        "has 56x64 pixels, but its picture images/train/train_2.png has 64x56 (the picture is turned",
+        "has 56x64 pixels, but its picture images/train/train_2.png has 64x56 (the picture is turned "
+        "upright by its EXIF orientation: turn its mask as well, or save the picture without",
     ),
     "no class": (
         lambda path: mask_writers.write_grey(path, np.full((56, 64), 37, dtype=np.uint8)),

@@ -59,6 +59,62 @@ def test_splits_may_lie_above(tmp_path: Path) -> None:
     assert names(read(tmp_path)) == WANTED
 
 
+@pytest.mark.parametrize("is_above", [False, True])
+def test_folders_of_splits_have_many_names(is_above: bool, tmp_path: Path) -> None:
+    for scene in mask_scenes():
+        called = {"train": "Training", "val": "VALIDATION", "test": "testing"}[scene.split]
+        beside = {"train": "train", "val": "validation", "test": "Test"}[scene.split]
+        images = tmp_path / called / "images" if is_above else tmp_path / "images" / called
+        masks = tmp_path / called / "masks" if is_above else tmp_path / "masks" / beside
+        write_image(images / f"{scene.name}.jpg", scene.picture())
+        write_index(masks / f"{scene.name}.png", scene.mask())
+    assert names(read(tmp_path)) == WANTED
+
+
+def write_pair(images: Path, masks: Path) -> None:
+    """Another picture with its mask."""
+    write_image(images / "more.png", MaskScene(0, "").picture())
+    write_index(masks / "more.png", MaskScene(0, "").mask())
+
+
+def check_strays(folder: Path, wanted: set[str]) -> None:
+    """Everything wanted, and nothing else, is refused or left out."""
+    found = build_segmented("image_masks", data_dir=str(folder)).inspect()["problems"]
+    assert {str(Path(one["file"]).relative_to(folder)) for one in found} == wanted
+    with pytest.raises(BrokenRecords, match="lies beside the folders of splits"):
+        read(folder)
+    module = read(folder, on_error="skip")
+    assert names(module) == WANTED
+    assert module.summary()["skipped"] == len(wanted)
+
+
+def test_what_lies_beside_folders_of_splits_below_is_reported(tmp_path: Path) -> None:
+    write_image_masks(tmp_path)
+    write_pair(tmp_path / "images/extra/deep", tmp_path / "masks/extra/deep")
+    write_pair(tmp_path / "images", tmp_path / "masks")
+    write_pair(tmp_path / "images/.hidden", tmp_path / "masks/.hidden")
+    found = {f"{kind}/{name}" for kind in ("images", "masks") for name in ("more.png", "extra/deep/more.png")}
+    check_strays(tmp_path, found)
+
+
+def test_what_lies_beside_folders_of_splits_above_is_reported(tmp_path: Path) -> None:
+    for scene in mask_scenes():
+        write_image(tmp_path / scene.split / "images" / f"{scene.name}.png", scene.picture())
+        write_index(tmp_path / scene.split / "masks" / f"{scene.name}.png", scene.mask())
+    write_pair(tmp_path / "extra/images", tmp_path / "extra/masks")
+    write_pair(tmp_path / "images", tmp_path / "masks")
+    found = {f"{name}{kind}/more.png" for kind in ("images", "masks") for name in ("", "extra/")}
+    check_strays(tmp_path, found)
+
+
+def test_masks_may_lie_below_the_pictures(tmp_path: Path) -> None:
+    write_image_masks(tmp_path)
+    (tmp_path / "masks").rename(tmp_path / "images/masks")
+    assert (
+        names(read(tmp_path, images_dir=f"{tmp_path}/images", masks_dir=f"{tmp_path}/images/masks")) == WANTED
+    )
+
+
 def test_the_folders_may_lie_anywhere(tmp_path: Path) -> None:
     write_image_masks(tmp_path / "data")
     (tmp_path / "data/masks").rename(tmp_path / "labels")
@@ -76,6 +132,22 @@ def test_masks_may_have_a_suffix_and_lie_beside_their_pictures(tmp_path: Path) -
     folder = str(tmp_path / "one")
     module = read(tmp_path, images_dir=folder, masks_dir=folder, mask_suffix="_mask")
     assert set().union(*names(module).values()) == {f"all_{number}" for number in range(10)}
+
+
+def test_masks_without_a_suffix_may_lie_beside_jpegs(tmp_path: Path) -> None:
+    for scene in mask_scenes({"": 10}):
+        write_image(tmp_path / f"{scene.name}.jpg", scene.picture())
+        write_grey(tmp_path / f"{scene.name}.png", scene.mask())
+    given = {"images_dir": str(tmp_path), "masks_dir": f"{tmp_path}/../{tmp_path.name}"}
+    module = read(tmp_path, **given)
+    assert set().union(*names(module).values()) == {f"all_{number}" for number in range(10)}
+    assert all(Path(module.data.source.name(position)).suffix == ".jpg" for position in range(10))
+    (tmp_path / "all_3.jpg").unlink()
+    (tmp_path / "all_4.png").unlink()
+    with pytest.raises(
+        BrokenRecords, match=r"has 2 broken[\s\S]*all_3.png: has no other[\s\S]*all_4.jpg: has no m"
+    ):
+        read(tmp_path, **given)
 
 
 def test_what_has_no_split_is_cut_by_the_split_seed(tmp_path: Path) -> None:
@@ -182,6 +254,32 @@ def test_values_may_be_any(tmp_path: Path) -> None:
     assert len(module.metadata["class_names"]) == 2
     mask = module.data.masks.read(int(module.data.splits["train"][0]))
     assert np.array_equal(mask, MaskScene(0, "train").mask() == 1)
+
+
+def test_background_alone_is_refused(tmp_path: Path) -> None:
+    folder = write_image_masks(tmp_path / "binary", write=write_binary)
+    for changes in ({"class_names": ["background", "thing"]}, {"palette": [[0, 0, 0], [255, 0, 0]]}):
+        with pytest.raises(
+            ValueError, match=r"are (background|0), and \d+ do not .*ignore_value=null if 255"
+        ):
+            read(folder, **changes)
+    given = {"values": [0, 255], "ignore_value": None}
+    module = read(folder, class_names=["background", "thing"], **given)
+    assert min(module.metadata["class_counts"]) > 0
+    folder = write_image_masks(tmp_path / "one", write=lambda path, mask: write_grey(path, 0 * mask))
+    with pytest.raises(ValueError, match="are a, and 0 do not count; training needs two classes$"):
+        read(folder, class_names=["a", "b"])
+
+
+@pytest.mark.parametrize(("split", "deed"), [("val", "validate"), ("test", "test")])
+def test_a_split_without_a_pixel_that_counts_is_refused(split: str, deed: str, tmp_path: Path) -> None:
+    write_image_masks(tmp_path)
+    for path in (tmp_path / "masks" / split).iterdir():
+        write_nothing(path, np.zeros((56, 64), dtype=np.uint8))
+    with pytest.raises(
+        ValueError, match=f"no pixel to {deed} on under .* all masks for {split} have no class"
+    ):
+        read(tmp_path)
 
 
 def test_what_does_not_count_may_be_another_value(tmp_path: Path) -> None:

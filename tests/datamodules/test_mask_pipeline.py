@@ -197,6 +197,16 @@ def test_steps_that_need_no_border_are_taken() -> None:
     pipeline(A.RandomCrop(8, 8), A.Affine(rotate=5, border_mode=cv2.BORDER_REFLECT_101))
 
 
+@pytest.mark.parametrize("kind", ["CoarseDropout", "Erasing", "GridDropout", "XYMasking"])
+def test_holes_may_leave_the_mask_alone(kind: str) -> None:
+    step = getattr(A, kind)(fill_mask=None, p=1.0)
+    picture, mask = blocks()
+    found = pipeline(step)(picture, mask, seed=0)
+    assert np.array_equal(found[1], mask)
+    with pytest.raises(ValueError, match=f"{kind} with fill_mask=0"):
+        pipeline(getattr(A, kind)(fill_mask=0))
+
+
 def test_another_size_than_that_of_training_is_named() -> None:
     with pytest.raises(
         ValueError, match=r"gives pictures of 90x110 pixels, but data.image_size=64; .*pad_if"

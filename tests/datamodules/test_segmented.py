@@ -123,7 +123,7 @@ def test_the_digest_changes_with_masks_and_classes(folder: Path, tmp_path: Path)
 def test_masks_are_looked_at_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = make(folder).summary()
 
-    def fail(path: Path) -> Any:
+    def fail(path: Path, **given: Any) -> Any:
         raise AssertionError(f"{path} is read again")
 
     monkeypatch.setattr("datamodules.readers.mask_survey.read_codes", fail)

@@ -15,6 +15,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from datamodules.batch import IGNORED, SegmentationBatch, SegmentationMetadata
+from lightning_modules import segmentation
 from lightning_modules.images_with_masks import stacked
 from lightning_modules.losses.segmentation import LOSSES, PixelLosses
 from lightning_modules.metrics.segmentation import Tally
@@ -127,7 +128,7 @@ def test_auxiliary_heads_learn_by_the_same_losses() -> None:
     batch = collate([item(0), item(2)])
     loss = learner.training_step(batch, 0)
     images, truth = stacked(batch)
-    scores = learner.model.training_scores(learner.normalise(images))
+    scores = learner.model.training_scores(learner.prepared(images))
     plain = [functional.cross_entropy(scores[name], truth, ignore_index=IGNORED) for name in ("out", "aux")]
     assert float(loss.detach()) == pytest.approx(2 * float((plain[0] + 0.4 * plain[1]).detach()), rel=1e-5)
 
@@ -288,6 +289,51 @@ def test_predictions_are_those_of_the_whole_image_also_by_windows(window: int | 
         assert (mask == given["image"][0].numpy() // 127).all()
 
 
+def test_a_window_of_0_is_the_whole_image() -> None:
+    seen: list[tuple[int, ...]] = []
+    learner = task(Painted(), window=0)
+    learner.model.network.register_forward_pre_hook(lambda _, given: seen.append(tuple(given[0].shape[-2:])))
+    assert measures_on(learner, MIXED[:1]) == measures_on(task(Painted()), MIXED[:1])
+    assert seen == [(32, 48)]
+
+
+@pytest.mark.parametrize("window", [None, 16])
+def test_grey_data_trains_and_is_measured_by_networks_for_three_channels(window: int | None) -> None:
+    grey = SegmentationMetadata(**{**METADATA, "channels": 1, "mean": [0.5], "std": [0.25]})  # type: ignore[typeddict-item]
+    learner = task(metadata=grey, window=window)
+    items = [item(0, right=1.0), item(2, right=1.0)]
+    quiet_trainer(max_epochs=40, limit_val_batches=0).fit(learner, loader(items))
+    assert measures_on(learner, items)["test/miou"] > 0.95
+    assert learner.example_input().shape == (1, 3, 64, 64)
+    assert learner.facts()["multiply_adds"] == task().facts()["multiply_adds"]
+    prepared = learner.prepared(items[0]["image"][None])
+    assert torch.equal(prepared[:, :1].expand(-1, 3, -1, -1), prepared)
+
+
+def test_large_pictures_are_seen_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many of one size a batch has: of the small ones up to eight times what training sees."""
+    monkeypatch.setitem(METADATA, "image_size", 16)
+    learner = task(Painted())
+    seen: list[tuple[int, ...]] = []
+    learner.model.network.register_forward_pre_hook(lambda _, given: seen.append(tuple(given[0].shape)))
+    sizes = [(32, 48)] * 3 + [(16, 16)] * 10 + [(32, 32)] * 3
+    measures_on(learner, [item(place, size=size) for place, size in enumerate(sizes)], batch_size=16)
+    assert segmentation.AT_ONCE == 8
+    assert [(shape[0], *shape[2:]) for shape in seen] == [
+        *[(1, 32, 48)] * 3,
+        *[(8, 16, 16), (2, 16, 16)],
+        *[(2, 32, 32), (1, 32, 32)],
+    ]
+
+
+def test_logarithms_take_the_place_of_the_probabilities(monkeypatch: pytest.MonkeyPatch) -> None:
+    shares = torch.tensor([1.0, 0.0]).view(1, 2, 1, 1).repeat(1, 1, 4, 4)
+    monkeypatch.setattr(segmentation, "blended", lambda *_, **__: shares)
+    found = task(Painted(), window=2).log_probabilities(torch.zeros(1, 3, 4, 4, dtype=torch.uint8))
+    assert found.data_ptr() == shares.data_ptr()
+    assert torch.isfinite(found).all() and float(found.max()) == 0
+
+
 def test_windows_also_measure_and_may_be_set_later() -> None:
     learner = task(Painted())
     expected = measures_on(learner, MIXED)
@@ -365,7 +411,7 @@ def test_images_of_two_sizes_are_refused_in_training() -> None:
         ("losses", {}, r"one of them must weigh more than 0"),
         ("class_weights", "even", r"task\.class_weights=even is not one of none, balanced"),
         ("auxiliary_weight", -0.1, r"task\.auxiliary_weight=-0\.1 must be at least 0"),
-        ("window", 0, r"window=0 must be at least 1 pixel"),
+        ("window", -1, r"window=-1 must be at least 1 pixel; null or 0 sees images whole"),
         ("window_overlap", 1.0, r"window_overlap=1\.0 must be at least 0 and below 1"),
         ("metadata", {**METADATA, "class_names": ["one"]}, r"the data has 1 classes"),
     ],

@@ -1,11 +1,13 @@
 """Windows over images of any size: what they cover, and that no seam is left."""
 
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from lightning_modules import windows
 from lightning_modules.windows import blended, positions
@@ -48,7 +50,7 @@ def test_the_last_window_is_moved_inside() -> None:
     assert positions(10, window=16, overlap=0.25) == [0]
 
 
-@pytest.mark.parametrize("window", [16, 17, 100])
+@pytest.mark.parametrize("window", [16, 17, 100, 0])
 def test_one_window_is_the_whole_image(window: int) -> None:
     seen = []
 
@@ -76,6 +78,32 @@ def test_windows_are_seen_a_few_at_a_time() -> None:
     )
 
 
+class Allocations(TorchDispatchMode):
+    """Keeps what operators return, so that no memory is used twice, and counts memory of a size."""
+
+    def __init__(self, *, numbers: int) -> None:
+        super().__init__()
+        self.numbers = numbers
+        self.kept: list[Tensor] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = func(*args, **(kwargs or {}))
+        if isinstance(found, Tensor) and found.numel() == self.numbers:
+            self.kept.append(found)
+        return found
+
+    def count(self) -> int:
+        return len({each.untyped_storage().data_ptr() for each in self.kept})
+
+
+def test_one_array_is_as_large_as_the_answer() -> None:
+    images = pictures(40, 56, count=1)
+    with Allocations(numbers=9 * 40 * 56) as memory:
+        found = blended(point_wise, images, window=16, overlap=0.25)
+    assert found.shape == (1, 9, 40, 56)
+    assert memory.count() == 1
+
+
 def test_an_answer_fades_from_one_window_into_the_next() -> None:
     """Windows that disagree as far as they can: no step is larger than that of the weights."""
     counted = iter(range(1000))
@@ -92,7 +120,7 @@ def test_an_answer_fades_from_one_window_into_the_next() -> None:
 @pytest.mark.parametrize(
     ("window", "overlap", "message"),
     [
-        (0, 0.25, r"window=0 must be at least 1 pixel"),
+        (-1, 0.25, r"window=-1 must be at least 1 pixel"),
         (8, 1.0, r"window_overlap=1\.0 must be at least 0 and below 1"),
         (8, -0.1, r"window_overlap=-0\.1 must be at least 0"),
     ],

@@ -9,6 +9,8 @@ from lightning_modules.models.segmentation.segmenter import Segmenter
 from lightning_modules.models.segmentation.weights import load_file
 
 PATCHES_AT_ONCE = 2048
+PATCH_PIXELS_IN_TRAINING = 50_000_000
+"""Pixels of all patches of a training step, which keeps what each layer made of them: tens of gigabytes."""
 # Channels and kernel of each convolution; a 2x2 max pooling follows each.
 Layers = tuple[tuple[int, int], ...]
 PUBLISHED_SIDE, PUBLISHED_HIDDEN = 95, 200
@@ -47,7 +49,8 @@ def patch_classifier(
         load_weights: False leaves the network random.
 
     Raises:
-        ValueError: If an argument is unknown or out of its range.
+        ValueError: If an argument is unknown or out of its range; in training, if a step has more patches
+            than any memory holds.
     """
     light = is_light(scale)
     check_pretrained(
@@ -100,6 +103,8 @@ class SlidingWindow(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Scores of every ``stride``-th pixel of normalised images."""
         windows = self._windows(images)
+        if self.training and torch.is_grad_enabled():
+            self._check_memory(windows)
         # Whole rows of patches at a time: all patches of an image take a thousand times its memory.
         rows = max(1, PATCHES_AT_ONCE // (len(windows) * windows.shape[3]))
         scores = [self._scores(part) for part in torch.split(windows, rows, dim=2)]
@@ -110,6 +115,16 @@ class SlidingWindow(nn.Module):
         before, after = self.side // 2 - self.stride // 2, self.side // 2
         padded = functional.pad(images, (before, after, before, after))
         return padded.unfold(2, self.side, self.stride).unfold(3, self.side, self.stride)
+
+    def _check_memory(self, windows: Tensor) -> None:
+        count = len(windows) * windows.shape[2] * windows.shape[3]
+        allowed = PATCH_PIXELS_IN_TRAINING // self.side**2
+        if count > allowed:
+            raise ValueError(
+                f"model.stride={self.stride} makes {count:,} patches of {self.side} pixels in one "
+                f"training step, and memory is for {allowed:,}; raise model.stride, lower data.image_size or "
+                "data.batch_size, or take model.scale=light"
+            )
 
     def _scores(self, windows: Tensor) -> Tensor:
         count, channels, rows, columns = windows.shape[:4]

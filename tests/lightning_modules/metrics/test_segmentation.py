@@ -1,11 +1,13 @@
 """Measures of segmentation against slow loops and torchmetrics."""
 
 import math
+from collections.abc import Iterable
 from itertools import product
 
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import binary_dilation, distance_transform_edt
 from torchmetrics.classification import MulticlassAccuracy, MulticlassJaccardIndex
 
 from lightning_modules.metrics.boundary import Labels, boundary_f1
@@ -137,31 +139,38 @@ def test_where_nothing_counts_nothing_is_known() -> None:
 
 def slow_boundary_f1(truth: Labels, predicted: Labels, *, classes: int) -> list[float]:
     height, width = truth.shape
-    tolerance = max(1.0, 0.0075 * math.sqrt(height**2 + width**2))
-    cut = np.where(truth == IGNORED, IGNORED, predicted)
+    tolerance = max(1.0, 0.0075 * math.sqrt(height**2 + width**2)) + 1e-9
+    # Of pixels that are equally near the one that SciPy takes.
+    slack, (rows, columns) = distance_transform_edt(truth == IGNORED, return_indices=True)
+    filled = truth[rows, columns]
 
-    def contour(labels: Labels, c: int) -> list[tuple[int, int]]:
-        found = []
+    def contour(labels: Labels, c: int) -> dict[tuple[int, int], bool]:
+        found = {}
         for y, x in product(range(height), range(width)):
             around = [(y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)]
-            inside = [(v, u) for v, u in around if 0 <= v < height and 0 <= u < width]
-            if labels[y, x] == c and any(labels[v, u] != c for v, u in inside):
-                found.append((y, x))
+            others = [(v, u) for v, u in around if 0 <= v < height and 0 <= u < width and labels[v, u] != c]
+            if labels[y, x] == c and others:
+                found[y, x] = truth[y, x] != IGNORED and any(truth[v, u] != IGNORED for v, u in others)
         return found
 
-    def share(points: list[tuple[int, int]], others: list[tuple[int, int]]) -> float:
-        near = [any((y - v) ** 2 + (x - u) ** 2 <= tolerance**2 + 1e-9 for v, u in others) for y, x in points]
-        return sum(near) / len(near)
+    def near(point: tuple[int, int], others: Iterable[tuple[int, int]], slack: float) -> bool:
+        return any(math.dist(point, other) <= tolerance + slack for other in others)
 
     scores = []
     for c in range(classes):
-        true, guessed = contour(truth, c), contour(cut, c)
-        if not true and not guessed:
+        true, guessed = contour(filled, c), contour(predicted, c)
+        if not true and not any(guessed.values()):
             scores.append(math.nan)
         elif not true or not guessed:
             scores.append(0.0)
         else:
-            recall, precision = share(true, guessed), share(guessed, true)
+            found = [near(point, guessed, slack[point]) for point in true]
+            judged = []
+            for point, certain in guessed.items():
+                is_right = any(near(point, [other], certain * slack[other]) for other in true)
+                judged += [is_right] if is_right or certain else []
+            recall = sum(found) / len(found)
+            precision = sum(judged) / len(judged) if judged else 1.0
             scores.append(2 * recall * precision / (recall + precision) if recall + precision else 0.0)
     return scores
 
@@ -224,13 +233,53 @@ def test_what_is_missed_and_what_is_made_up_both_score_nothing() -> None:
     assert [math.isnan(score) for score in both(nothing, nothing)] == [True, True]
 
 
-def test_ignored_pixels_are_cut_out_of_both_sides() -> None:
-    truth = square(top=10, left=10)
-    truth[8:22, 8:10] = IGNORED  # a strip along the object's left side
-    perfect = np.where(truth == IGNORED, 0, truth).astype(np.uint8)
-    scribbled = np.where(truth == IGNORED, np.arange(40, dtype=np.uint8) % 2, truth).astype(np.uint8)
-    assert both(truth, perfect) == [1.0, 1.0]
-    assert both(truth, scribbled) == [1.0, 1.0]
+def rimmed(*, width: int) -> tuple[Labels, Labels]:
+    """An object, and the same with a ring of ignored pixels around it, as VOC has."""
+    whole = square(top=10, left=10, side=20)
+    inside = whole == 1
+    ring = binary_dilation(inside, iterations=width - width // 2) & ~square(
+        top=10 + width // 2, left=10 + width // 2, side=20 - 2 * (width // 2)
+    ).astype(bool)
+    return whole, np.where(ring, IGNORED, whole).astype(np.uint8)
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 5, 7])
+def test_a_rim_of_ignored_pixels_is_no_contour(width: int) -> None:
+    whole, truth = rimmed(width=width)
+    for constant in (0, 1):
+        found = boundary_f1(truth, np.full_like(truth, constant), num_classes=2, ignored=IGNORED)
+        assert found.tolist() == [0.0, 0.0]
+    assert both(truth, whole) == [1.0, 1.0]
+    shifted = both(truth, np.roll(whole, 9, axis=1))
+    assert all(0 < score < 0.9 for score in shifted)
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 5, 7])
+@pytest.mark.parametrize("inside", ["object", "background", "noise"])
+def test_what_is_predicted_in_ignored_pixels_is_never_wrong(width: int, inside: str) -> None:
+    _, truth = rimmed(width=width)
+    noise = np.random.default_rng(0).integers(2, size=truth.shape)
+    fills = {"object": np.ones_like(truth), "background": np.zeros_like(truth), "noise": noise}
+    assert both(truth, np.where(truth == IGNORED, fills[inside], truth).astype(np.uint8)) == [1.0, 1.0]
+
+
+def test_an_object_made_up_in_ignored_pixels_says_nothing() -> None:
+    truth = np.zeros((40, 40), np.uint8)
+    truth[5:25, 5:25] = IGNORED
+    assert all(math.isnan(score) for score in both(truth, square(top=10, left=10)))
+    assert both(truth, square(top=20, left=20)) == [0.0, 0.0]  # it reaches out of them
+
+
+def test_where_regions_meet_at_ignored_pixels_every_prediction_there_is_right() -> None:
+    generator = np.random.default_rng(0)
+    for _ in range(5):
+        truth = np.kron(generator.integers(3, size=(4, 4)), np.ones((9, 9))).astype(np.uint8)
+        top, left = generator.integers(20, size=2)
+        truth[top : top + 14, left : left + 11] = IGNORED
+        noise = generator.integers(3, size=truth.shape)
+        predicted = np.where(truth == IGNORED, noise, truth).astype(np.uint8)
+        found = boundary_f1(truth, predicted, num_classes=3, ignored=IGNORED)
+        assert np.nanmin(found) == 1.0
 
 
 def test_contours_are_averaged_over_pictures_and_then_over_classes() -> None:

@@ -47,6 +47,17 @@ def test_few_patches_are_held_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert max(seen) <= 100
 
 
+def test_more_patches_than_memory_holds_are_refused_in_training_only() -> None:
+    model, images = on_shapes("patch_classifier"), torch.zeros(1, 3, 512, 512, device="meta")
+    message = (
+        r"model\.stride=1 makes 262,144 patches .*memory is for 5,540.*data\.image_size.*model\.scale=light"
+    )
+    with pytest.raises(ValueError, match=message):
+        model.train()(images)
+    assert on_shapes("patch_classifier", stride=8).train()(images[..., :256, :256]).shape == (1, 2, 256, 256)
+    assert model.eval()(images).shape == (1, 2, 512, 512)
+
+
 def test_the_cost_is_that_of_all_patches() -> None:
     def cost(stride: int) -> int:
         model = on_shapes("patch_classifier", scale="light", num_classes=11, stride=stride)
