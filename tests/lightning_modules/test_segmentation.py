@@ -1,4 +1,4 @@
-"""The segmentation task: what is minimised, measured over the whole set, and answered."""
+"""The segmentation task: what is minimised, and measured over the whole set."""
 
 import math
 from functools import partial
@@ -9,103 +9,27 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from pytorch_lightning import Callback, LightningModule, Trainer
-from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.data import DataLoader
 
-from datamodules.batch import IGNORED, SegmentationBatch, SegmentationMetadata
-from lightning_modules import segmentation
+from datamodules.batch import IGNORED
 from lightning_modules.images_with_masks import stacked
 from lightning_modules.losses.segmentation import LOSSES, PixelLosses
 from lightning_modules.metrics.segmentation import Tally
-from lightning_modules.models.segmentation.segmenter import Segmenter
 from lightning_modules.segmentation import SegmentationTask
-from tests.lightning_modules.training import quiet_trainer
-
-NAMES = ["ground", "ant", "bee"]
-METADATA = SegmentationMetadata(
-    class_names=NAMES,
-    class_counts=[600, 300, 100],
-    palette=[[0, 0, 0], [200, 0, 0], [0, 200, 0]],
-    image_size=64,
-    channels=3,
-    mean=[0.5] * 3,
-    std=[0.25] * 3,
-    scale="light",
+from tests.lightning_modules.pixels import (
+    MEASURES,
+    METADATA,
+    MIXED,
+    NAMES,
+    Painted,
+    Sighted,
+    collate,
+    item,
+    loader,
+    measures_on,
+    task,
 )
-MEASURES = {"loss", "miou", "pixel_accuracy", "mean_accuracy", "fw_iou", "boundary_f1"}
-
-
-class Sighted(nn.Module):
-    """Two convolutions, and a head beside them where it is asked for."""
-
-    def __init__(self, *, auxiliary: bool = False) -> None:
-        super().__init__()
-        self.body = nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU())
-        self.head = nn.Conv2d(16, 3, 1)
-        self.side = nn.Conv2d(16, 3, 1) if auxiliary else None
-
-    def forward(self, images: Tensor) -> Any:
-        seen = self.body(images)
-        return self.head(seen) if self.side is None else {"out": self.head(seen), "aux": self.side(seen)}
-
-
-class Painted(nn.Module):
-    """Knows each pixel by its colour: dark is ground, grey an ant, bright a bee."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.body = nn.Conv2d(3, 3, 1)
-
-    def forward(self, images: Tensor) -> Tensor:
-        shade = images.mean(dim=1, keepdim=True)
-        return -4 * (shade - torch.tensor([-2.0, 0.0, 2.0]).view(1, 3, 1, 1)).square()
-
-
-def task(network: nn.Module | None = None, **options: Any) -> SegmentationTask:
-    torch.manual_seed(0)
-    defaults: dict[str, Any] = {
-        "model": Segmenter(network or Sighted(), body="body", divisor=4),
-        "optimizer": partial(torch.optim.Adam, lr=0.02),
-        "scheduler": None,
-        "metadata": METADATA,
-    }
-    return SegmentationTask(**(defaults | options))
-
-
-def item(index: int, *, size: tuple[int, int] = (32, 48), right: float = 0.8) -> dict[str, Any]:
-    """Blocks of three shades, of which most have the class of their shade; some pixels are ignored."""
-    generator = torch.Generator().manual_seed(index)
-    shades = torch.randint(3, (1, 1, 4, 4), generator=generator).float()
-    mask = functional.interpolate(shades, size=size, mode="nearest")[0, 0].to(torch.uint8)
-    image = (mask * 127)[None].expand(3, -1, -1).clone()
-    wrong = torch.rand(size, generator=generator) > right
-    mask[wrong] = (mask[wrong] + 1) % 3
-    mask[torch.rand(size, generator=generator) < 0.1] = IGNORED
-    return {"image": image, "index": index, "mask": mask}
-
-
-def collate(items: list[dict[str, Any]]) -> SegmentationBatch:
-    return SegmentationBatch(
-        image=[each["image"] for each in items],
-        index=torch.tensor([each["index"] for each in items]),
-        mask=[each["mask"] for each in items],
-    )
-
-
-def loader(items: list[dict[str, Any]], *, batch_size: int = 2) -> DataLoader[Any]:
-    return DataLoader(items, batch_size=batch_size, collate_fn=collate)  # type: ignore[arg-type]
-
-
-def measures_on(
-    learner: SegmentationTask, items: list[dict[str, Any]], *, batch_size: int = 2
-) -> dict[str, float]:
-    (measures,) = quiet_trainer().test(learner, loader(items, batch_size=batch_size), verbose=False)
-    return dict(measures)
-
-
-MIXED = [item(0), item(1, size=(40, 25)), item(2), item(3, size=(33, 30)), item(4)]
+from tests.lightning_modules.training import quiet_trainer
 
 
 def test_the_loss_is_the_weighted_sum_and_each_part_is_logged() -> None:
@@ -252,100 +176,6 @@ def test_a_set_without_a_counted_pixel_is_measured_and_trained_on() -> None:
     assert float(trainer.callback_metrics["train/loss"]) == 0.0
     assert math.isnan(float(trainer.callback_metrics["val/miou"]))
     assert all(torch.isfinite(parameter).all() for parameter in learner.parameters())
-
-
-class Keep(Callback):
-    """Keeps what validation returns, as figures do."""
-
-    def __init__(self) -> None:
-        self.found: list[Any] = []
-
-    def on_validation_batch_end(
-        self, trainer: Trainer, module: LightningModule, output: Any, *args: Any
-    ) -> None:
-        self.found.append(output)
-
-
-def test_answers_are_masks_in_the_size_and_order_of_the_images() -> None:
-    keep = Keep()
-    quiet_trainer(callbacks=[keep]).validate(task(Painted()), loader(MIXED, batch_size=3), verbose=False)
-    assert torch.cat([each["index"] for each in keep.found]).tolist() == [0, 1, 2, 3, 4]
-    masks = [mask for each in keep.found for mask in each["mask"]]
-    for mask, given in zip(masks, MIXED, strict=True):
-        assert mask.dtype == torch.uint8
-        assert torch.equal(mask, given["image"][0] // 127)
-
-
-@pytest.mark.parametrize("window", [None, 16, 100])
-def test_predictions_are_those_of_the_whole_image_also_by_windows(window: int | None) -> None:
-    learner = task(Painted(), window=window, window_overlap=0.5).eval()
-    with torch.no_grad():
-        found = learner.predict_step(
-            {"image": [each["image"] for each in MIXED], "index": torch.arange(5)},  # type: ignore[typeddict-item]
-            0,
-        )
-    for mask, given in zip(learner.masks(found), MIXED, strict=True):
-        assert isinstance(mask, np.ndarray) and mask.dtype == np.uint8
-        assert (mask == given["image"][0].numpy() // 127).all()
-
-
-def test_a_window_of_0_is_the_whole_image() -> None:
-    seen: list[tuple[int, ...]] = []
-    learner = task(Painted(), window=0)
-    learner.model.network.register_forward_pre_hook(lambda _, given: seen.append(tuple(given[0].shape[-2:])))
-    assert measures_on(learner, MIXED[:1]) == measures_on(task(Painted()), MIXED[:1])
-    assert seen == [(32, 48)]
-
-
-@pytest.mark.parametrize("window", [None, 16])
-def test_grey_data_trains_and_is_measured_by_networks_for_three_channels(window: int | None) -> None:
-    grey = SegmentationMetadata(**{**METADATA, "channels": 1, "mean": [0.5], "std": [0.25]})  # type: ignore[typeddict-item]
-    learner = task(metadata=grey, window=window)
-    items = [item(0, right=1.0), item(2, right=1.0)]
-    quiet_trainer(max_epochs=40, limit_val_batches=0).fit(learner, loader(items))
-    assert measures_on(learner, items)["test/miou"] > 0.95
-    assert learner.example_input().shape == (1, 3, 64, 64)
-    assert learner.facts()["multiply_adds"] == task().facts()["multiply_adds"]
-    prepared = learner.prepared(items[0]["image"][None])
-    assert torch.equal(prepared[:, :1].expand(-1, 3, -1, -1), prepared)
-
-
-def test_large_pictures_are_seen_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many of one size a batch has: of the small ones up to eight times what training sees."""
-    monkeypatch.setitem(METADATA, "image_size", 16)
-    learner = task(Painted())
-    seen: list[tuple[int, ...]] = []
-    learner.model.network.register_forward_pre_hook(lambda _, given: seen.append(tuple(given[0].shape)))
-    sizes = [(32, 48)] * 3 + [(16, 16)] * 10 + [(32, 32)] * 3
-    measures_on(learner, [item(place, size=size) for place, size in enumerate(sizes)], batch_size=16)
-    assert segmentation.AT_ONCE == 8
-    assert [(shape[0], *shape[2:]) for shape in seen] == [
-        *[(1, 32, 48)] * 3,
-        *[(8, 16, 16), (2, 16, 16)],
-        *[(2, 32, 32), (1, 32, 32)],
-    ]
-
-
-def test_logarithms_take_the_place_of_the_probabilities(monkeypatch: pytest.MonkeyPatch) -> None:
-    shares = torch.tensor([1.0, 0.0]).view(1, 2, 1, 1).repeat(1, 1, 4, 4)
-    monkeypatch.setattr(segmentation, "blended", lambda *_, **__: shares)
-    found = task(Painted(), window=2).log_probabilities(torch.zeros(1, 3, 4, 4, dtype=torch.uint8))
-    assert found.data_ptr() == shares.data_ptr()
-    assert torch.isfinite(found).all() and float(found.max()) == 0
-
-
-def test_windows_also_measure_and_may_be_set_later() -> None:
-    learner = task(Painted())
-    expected = measures_on(learner, MIXED)
-    seen: list[tuple[int, ...]] = []
-    learner.model.network.register_forward_pre_hook(lambda _, given: seen.append(tuple(given[0].shape[-2:])))
-    learner.window = 16
-    assert measures_on(learner, MIXED) == pytest.approx(expected, abs=1e-5)
-    assert set(seen) == {(16, 16)}
-    before = len(seen)
-    learner.window_overlap = 0.75
-    measures_on(learner, MIXED)
-    assert len(seen) - before > before  # more windows, so more batches of them
 
 
 def test_rows_name_the_classes_that_are_there_the_largest_first() -> None:
