@@ -50,7 +50,9 @@ def test_the_server_answers_and_ends_with_all_it_started(number: signal.Signals,
         port = probe.getsockname()[1]
     environment = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
     environment["PYTHONPATH"] = str(Path(__file__).parents[2])
-    code = "import sys; from pathlib import Path; from pipeline.ui import serve; "
+    # Where tests run in the background of a shell, Ctrl-C is ignored, and what they start would inherit that.
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    code += "import sys; from pathlib import Path; from pipeline.ui import serve; "
     code += f"sys.exit(serve(root=Path.cwd(), host='127.0.0.1', port={port}))"
     process = subprocess.Popen(
         [sys.executable, "-c", code], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
