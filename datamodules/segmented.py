@@ -16,7 +16,7 @@ from datamodules.readers.segmented import Segmented
 from datamodules.samplers import EpochSampler, TrainSampler
 from datamodules.segmented_dataset import SegmentationDataset, WithoutMask, collate
 from datamodules.segmented_inspection import segmented_tables
-from datamodules.statistics import channel_statistics, check_statistics
+from datamodules.statistics import check_statistics, complete_statistics
 from datamodules.transforms import Recipe, compose_masks
 
 Scale = Literal["light", "published"]
@@ -124,11 +124,14 @@ class SegmentationDataModule(DataModule):
         if self._data is not None:
             return
         data = self.read()
-        if self.mean is None or self.std is None:
-            mean, std = channel_statistics(
-                data.source, data.splits["train"], channels=self.channels, cache_dir=self.cache_dir
-            )
-            self.mean, self.std = self.mean or mean, self.std or std
+        self.mean, self.std = complete_statistics(
+            self.mean,
+            self.std,
+            source=data.source,
+            positions=data.splits["train"],
+            channels=self.channels,
+            cache_dir=self.cache_dir,
+        )
         self._data = data
 
     @property

@@ -19,7 +19,7 @@ from datamodules.picture_pipeline import Pipeline
 from datamodules.readers.labelled import Labelled
 from datamodules.readers.problems import BrokenRecords
 from datamodules.samplers import BalancedSampler, Draw, EpochSampler, TrainSampler
-from datamodules.statistics import channel_statistics, check_statistics
+from datamodules.statistics import check_statistics, complete_statistics
 from datamodules.transforms import Recipe
 
 
@@ -168,11 +168,14 @@ class ClassificationDataModule(DataModule):
         if self.num_folds is not None:
             seed = None if self.keeps_neighbours_together else self.split_seed
             data = data.fold(num_folds=self.num_folds, fold=self.fold, seed=seed)
-        if self.mean is None or self.std is None:
-            mean, std = channel_statistics(
-                data.source, data.splits["train"], channels=self.channels, cache_dir=self.cache_dir
-            )
-            self.mean, self.std = self.mean or mean, self.std or std
+        self.mean, self.std = complete_statistics(
+            self.mean,
+            self.std,
+            source=data.source,
+            positions=data.splits["train"],
+            channels=self.channels,
+            cache_dir=self.cache_dir,
+        )
         self._data = data
 
     @property

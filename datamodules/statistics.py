@@ -47,6 +47,22 @@ def channel_statistics(
     return mean, std
 
 
+def complete_statistics(
+    mean: list[float] | None,
+    std: list[float] | None,
+    *,
+    source: ImageSource,
+    positions: IntArray,
+    channels: int,
+    cache_dir: Path | None,
+) -> tuple[list[float], list[float]]:
+    """Mean and deviation of each channel, computed where they are not given; see `channel_statistics`."""
+    if mean is not None and std is not None:
+        return mean, std
+    found = channel_statistics(source, positions, channels=channels, cache_dir=cache_dir)
+    return mean or found[0], std or found[1]
+
+
 def check_statistics(mean: list[float] | None, std: list[float] | None, channels: int) -> None:
     """Refuse figures that do not fit the channels, or a deviation that is none.
 
