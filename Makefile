@@ -6,7 +6,7 @@ override PY := .venv/bin/python
 override STAMP := .venv/installed
 override RUN := $(PY) -m pipeline.forward
 override CHECKED := pipeline datamodules lightning_modules
-override VERBS := help setup train evaluate predict models data browse ui test test-slow bench lint format lock clean
+override VERBS := help setup train evaluate predict enroll identify verify models data browse ui test test-slow bench lint format lock clean
 override DELETIONS := $(filter ~%,$(MAKECMDGOALS))
 override STRANGERS := $(filter-out $(VERBS) $(STAMP) ~%,$(MAKECMDGOALS))
 
@@ -53,6 +53,15 @@ evaluate: $(STAMP) ## measure a run on a split: make evaluate run=latest split=t
 
 predict: $(STAMP) ## predict files: make predict run=latest input=photographs/ output=table.csv
 	@$(RUN) pipeline.predict
+
+enroll: $(STAMP) ## let a run know people: make enroll run=latest input=people/ gallery=people.parquet
+	@$(RUN) pipeline.enroll
+
+identify: $(STAMP) ## say who images show: make identify run=latest gallery=people.parquet input=photographs/
+	@$(RUN) pipeline.identify
+
+verify: $(STAMP) ## say whether two images show the same: make verify run=latest a=one.jpg b=two.jpg
+	@$(RUN) pipeline.verify
 
 models: $(STAMP) ## list the models with size, cost, source and paper: make models format=json
 	@$(RUN) pipeline.models

@@ -136,3 +136,76 @@ class SegmentationMetadata(TypedDict):
     mean: list[float]
     std: list[float]
     scale: str
+
+
+class VerificationBatch(ImageBatch):
+    """Images of identities, with the pairs in which they are compared.
+
+    Where no pairs are listed (every ``pairs`` is empty), each two images of a batch, or of a whole split, are
+    a pair.
+
+    Attributes:
+        label: int64 (B,), identity ids. Those of the training split are [0, C) for its C identities.
+        pairs: B tensors, int64 (P, 4) each, a row for each listed pair that the image is in: number of the
+            pair in its split (in training: in its batch), side of the image in it (0 or 1), 1 where the pair
+            matches and else 0, and fold of the protocol, at least 0, or -1 where the data have no folds.
+    """
+
+    label: Tensor
+    pairs: list[Tensor]
+
+
+class VerificationMetadata(TypedDict):
+    """What a verifier must know of its data; plain values, stored in every checkpoint.
+
+    Attributes:
+        num_identities: C, identities of the training split.
+        image_size: Side of the square images a network sees, in pixels.
+        channels: 1 where the data is grey (images still arrive as RGB), else 3.
+        mean: Mean of each channel of images in [0, 1]; `channels` values.
+        std: Standard deviation of each channel; `channels` values, above 0.
+    """
+
+    num_identities: int
+    image_size: int
+    channels: int
+    mean: list[float]
+    std: list[float]
+
+
+class StyleTransferBatch(TypedDict):
+    """Content pictures of any size with the style pictures they shall be painted like; lists have B entries.
+
+    Contents that are trained on have one size, so that a task may stack them; others have any.
+
+    Attributes:
+        image: uint8 (3, H, W) each, the content, RGB in [0, 255].
+        index: int64 (B,), position of each content in its data set.
+        style: For each content its style pictures, uint8 (3, h, w) of any size; several are blended.
+        style_index: int64 (B,), number of each list of style pictures: equal numbers, equal pictures.
+    """
+
+    image: list[Tensor]
+    index: Tensor
+    style: list[list[Tensor]]
+    style_index: Tensor
+
+
+class StyleTransferMetadata(TypedDict):
+    """What style transfer must know of its data; plain values, stored in every checkpoint.
+
+    Attributes:
+        image_size: Longer side in pixels of what is painted; side of the square crops that are trained on.
+        content_size: Height and width of the one content picture, or None where there are many.
+        num_styles: Style pictures that are blended.
+        channels: 3.
+        mean: Mean of each channel of ImageNet's images in [0, 1], which published features expect.
+        std: Standard deviation of each channel, above 0.
+    """
+
+    image_size: int
+    content_size: list[int] | None
+    num_styles: int
+    channels: int
+    mean: list[float]
+    std: list[float]

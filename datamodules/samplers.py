@@ -24,11 +24,14 @@ class Draw(NamedTuple):
         position: Position in the data set.
         epoch: Epoch it is drawn for; augmentations differ between epochs.
         repeat: Tells apart several draws of one position in one epoch; 0 where there is only one.
+        pair: The pair it is drawn for: its number in the batch, side of the item in it (0 or 1), and 1 where
+            the pair matches and else 0. None where items are drawn one by one.
     """
 
     position: int
     epoch: int
     repeat: int
+    pair: tuple[int, int, int] | None = None
 
     def seed(self, seed: int) -> int:
         """Seed of this item's augmentation, given that of the run."""

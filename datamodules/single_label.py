@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, NotRequired, TypedDict
 
-import cv2
-import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -16,6 +14,7 @@ from datamodules.batch import ClassificationMetadata
 from datamodules.drawing import captioned
 from datamodules.labelled_inspection import inspect_labelled, only_problems
 from datamodules.picture_pipeline import Pipeline
+from datamodules.raw_arrays import raw_arrays
 from datamodules.readers.labelled import Labelled
 from datamodules.readers.problems import BrokenRecords
 from datamodules.samplers import BalancedSampler, Draw, EpochSampler, TrainSampler
@@ -248,14 +247,7 @@ class ClassificationDataModule(DataModule):
         Returns:
             uint8 (N, H, W, 3) after the recipe for evaluation, and int64 (N,) class ids.
         """
-        dataset = self.dataset(split, augment=False)
-        chosen = np.linspace(0, len(dataset) - 1, min(limit, len(dataset))).round().astype(np.int64)
-        pictures, labels = [], []
-        for index in chosen.tolist():
-            item = dataset[index]
-            pictures.append(_shrunk(item["image"].numpy().transpose(1, 2, 0), side))
-            labels.append(item["label"])
-        return np.stack(pictures), np.array(labels, dtype=np.int64)
+        return raw_arrays(self.dataset(split, augment=False), limit=limit, side=side)
 
     def annotate(self, batch: Mapping[str, Any], position: int) -> ByteArray:
         """One item of a batch as the network sees it, enlarged, with its class above.
@@ -270,9 +262,3 @@ class ClassificationDataModule(DataModule):
         picture = batch["image"][position].cpu().numpy().transpose(1, 2, 0)
         label = batch.get("label")
         return captioned(picture, "" if label is None else self.data.class_names[int(label[position])])
-
-
-def _shrunk(picture: ByteArray, side: int | None) -> ByteArray:
-    if side is None or picture.shape[0] <= side:
-        return picture
-    return np.asarray(cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA), dtype=np.uint8)

@@ -66,7 +66,8 @@ def filled_from_data(config: Config, datamodule: Any) -> Config:
         datamodule: The data, set up.
 
     Returns:
-        A copy with `num_classes`, `in_channels`, `image_size`, `scale` and `anchors` of the model filled in.
+        A copy with `num_classes`, `in_channels`, `image_size`, `scale`, `num_identities` and `anchors` of the
+        model filled in, and the same of the network inside it.
     """
     metadata = datamodule.metadata
     filled = copy.deepcopy(config)
@@ -75,9 +76,11 @@ def filled_from_data(config: Config, datamodule: Any) -> Config:
         "in_channels": metadata.get("channels"),
         "image_size": metadata.get("image_size"),
         "scale": metadata.get("scale"),
+        "num_identities": metadata.get("num_identities"),
     }
     model = filled["model"]
-    model.update({key: value for key, value in known.items() if key in model and model[key] is None})
+    for node in (model, model.get("network") or {}):
+        node.update({key: value for key, value in known.items() if key in node and node[key] is None})
     if model.get("anchors") == "kmeans" and "num_anchors" in model:
         # Numbers and not the word, so that the checkpoint builds the same network without the data.
         # A network without a longest side squashes every picture to a square.
@@ -91,7 +94,8 @@ def without_weights(model: Mapping[str, Any]) -> Config:
     """The node of a model that gets its weights from a checkpoint: nothing is downloaded or read first."""
     if "load_weights" in find_signature(model["_target_"]).parameters:
         return {**model, "load_weights": False}
-    return {**model, **({"pretrained": False} if "pretrained" in model else {})}
+    inside = {"network": without_weights(model["network"])} if "network" in model else {}
+    return {**model, **inside, **({"pretrained": False} if "pretrained" in model else {})}
 
 
 def task(config: Config, metadata: Mapping[str, Any]) -> LightningModule:

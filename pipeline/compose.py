@@ -23,6 +23,9 @@ _STOPPED = (130, 143)
 PROJECT = Path(__file__).resolve().parents[1]
 CONF = PROJECT / "conf"
 
+NETWORK = "model@model.network"
+"""How Hydra calls the choice of the network inside a model; people type `network=`."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Composed:
@@ -107,7 +110,14 @@ def _prepare_process(verb: str) -> None:
     if "task" not in groups_of(verb):
         # And it takes every key that is also a folder of conf/ for the choice of a file.
         sys.argv[1:] = [re.sub("^task=", "task_name=", word) for word in sys.argv[1:]]
+    else:
+        sys.argv[1:] = _with_network(sys.argv[1:])
     sys.argv[1:] = _overrides_last(sys.argv[1:])
+
+
+def _with_network(words: list[str]) -> list[str]:
+    """`network=resnet18` as Hydra calls it."""
+    return [re.sub("^network=", f"{NETWORK}=", word) for word in words]
 
 
 def _overrides_last(words: list[str]) -> list[str]:
@@ -193,13 +203,32 @@ def compose_plain(*, verb: str, overrides: list[str]) -> dict[str, Any]:
 
     os.environ.setdefault("PIPELINE_ROOT", str(project_root()))
     with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
-        config = compose(config_name=verb, overrides=overrides, return_hydra_config=True)
+        config = compose(config_name=verb, overrides=_with_network(overrides), return_hydra_config=True)
         HydraConfig.instance().set_config(config)
         with open_dict(config):
             del config["hydra"]
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=False)
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}
+
+
+def compose_file(group: str, name: str) -> dict[str, Any]:
+    """One file of a group by itself, with the files that it is put together from.
+
+    Args:
+        group: Folder of conf/, such as `model`.
+        name: Name of the file in it.
+
+    Returns:
+        Plain values with every reference resolved.
+    """
+    from hydra import compose, initialize_config_dir
+    from omegaconf import OmegaConf
+
+    with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
+        plain = OmegaConf.to_container(compose(config_name=f"{group}/{name}"), resolve=True)
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain[group].items()}
 
 
 def problems_of(*, verb: str, config: Mapping[str, Any]) -> "list[Problem]":

@@ -12,7 +12,9 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from pipeline.compose import CONF, compose_plain, problems_of
+from pipeline import fitting
+from pipeline.compose import CONF, NETWORK, compose_plain, problems_of
+from pipeline.problems import way_out
 from pipeline.validate import Problem, nearest, report
 
 _MAY_BE_NULL = ("debug", "experiment")
@@ -32,6 +34,8 @@ def explain(*, verb: str, words: list[str], error: Exception, folders: list[Path
     """
     problems: list[Problem] = []
     kept = [word for word in words if not _take(problems, _problem_of_word(word, folders))]
+    if f"Could not override '{NETWORK}'" in str(error):
+        kept = [word for word in kept if not _take(problems, _no_network(word))]
     try:
         problems += problems_of(
             verb=verb,
@@ -71,7 +75,27 @@ def _problem_of_word(word: str, folders: list[Path]) -> Problem | None:
     group = override.key_or_group.partition("@")[0]
     if not any((folder / group).is_dir() for folder in folders) or override.is_delete():
         return None
+    if override.get_key_element() == NETWORK:
+        return next(_wrong_networks(_choices(override), folders), None)
     return next(_wrong_choices(group, _choices(override), folders), None)
+
+
+def _wrong_networks(names: list[str], folders: list[Path]) -> Iterator[Problem]:
+    """Names of no file at all; whether a file is one of a classifier, its target says later."""
+    for problem in _wrong_choices("model", names, folders):
+        end, close = way_out(problem.value, fitting.networks(), otherwise="the network is one of")
+        message = f"there is no conf/model/{problem.value}.yaml; {end}"
+        yield Problem(key="network", value=problem.value, message=message, suggestion=close)
+
+
+def _no_network(word: str) -> Problem | None:
+    """A network for a model that is not built around one: Hydra knows no such choice then."""
+    key, _, value = word.partition("=")
+    if key != NETWORK:
+        return None
+    tasks = " or ".join(f"task={task}" for task in fitting.tasks_with_networks())
+    message = f"only models of {tasks} are built around a network; leave it out, or choose model={value}"
+    return Problem(key="network", value=value, message=message, suggestion="")
 
 
 def _syntax_message(error: Exception) -> str:

@@ -14,6 +14,10 @@ CONF = Path(__file__).resolve().parent.parent / "conf"
 HOMES: Mapping[str, str] = {"model": "lightning_modules.models", "data": "datamodules"}
 """Where the targets of a group are written, before the name of the task."""
 
+NETWORKS = "classification"
+"""The task of whose models any may stand inside a model of another task."""
+
+_AROUND = "- /model@network:"  # in the defaults of a model that is built around a network
 _TASK = "${choices.task}"  # in the target of a file that serves several tasks
 
 
@@ -49,6 +53,18 @@ def tasks_of(group: str, name: str) -> tuple[str, ...]:
         Names of tasks, sorted; none for a file that is not there.
     """
     return tuple(task for task in sorted(known_tasks()) if name in names_for_task(group, task))
+
+
+@cache
+def tasks_with_networks() -> tuple[str, ...]:
+    """Tasks of which a model is built around a network that is chosen with ``network=``, sorted."""
+    around = {name for name, text in _texts("model").items() if _AROUND in text}
+    return tuple(task for task in sorted(known_tasks()) if around & set(names_for_task("model", task)))
+
+
+def networks() -> tuple[str, ...]:
+    """Names as they are typed after ``network=``: the classifiers, whose layer of scores can be replaced."""
+    return names_for_task("model", NETWORKS)
 
 
 def is_shared(group: str, name: str) -> bool:

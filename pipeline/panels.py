@@ -30,6 +30,8 @@ class RunFacts:
         class_counts: What the training split has of each class; empty where there are no classes.
         counted: What the counts count.
         class_names: Names of the classes, as many as counts.
+        identities: Of each split; empty where there are classes.
+        pairs: What is compared in the test: numbers of matching and of other pairs; empty where nothing is.
         batch_size: Images in one step on one device.
         accumulated: Steps that share one update.
         devices: Number of devices that train together.
@@ -55,6 +57,8 @@ class RunFacts:
     class_counts: Sequence[int] = ()
     class_names: Sequence[str] = ()
     counted: str = "images"
+    identities: Mapping[str, int] = field(default_factory=dict)
+    pairs: Sequence[int] = ()
     batch_size: int
     accumulated: int = 1
     devices: int = 1
@@ -107,6 +111,10 @@ def first_panel(facts: RunFacts) -> RenderableType:
         "model": _model(facts),
         "data": _data(facts),
         "balance": _balance(facts.class_counts, facts.class_names, facts.counted),
+        "identities": _sizes(facts.identities),
+        "test pairs": " · ".join(
+            f"{count:,} {kind}" for count, kind in zip(facts.pairs, ("matching", "others"), strict=False)
+        ),
         "training": _training(facts),
         "device": f"{facts.device}, {facts.precision}",
         "folder": shown_path(facts.folder),
@@ -176,8 +184,11 @@ def _model(facts: RunFacts) -> str:
 
 
 def _data(facts: RunFacts) -> str:
-    sizes = " ".join(f"{split} {size:,}" for split, size in facts.sizes.items())
-    return _join(facts.data, sizes)
+    return _join(facts.data, _sizes(facts.sizes))
+
+
+def _sizes(sizes: Mapping[str, int]) -> str:
+    return " ".join(f"{split} {size:,}" for split, size in sizes.items())
 
 
 def _balance(counts: Sequence[int], names: Sequence[str], counted: str) -> str:

@@ -121,6 +121,12 @@ RANGES: Mapping[str, Range] = {
     "losses": _at_least(0, "each is the weight of a loss; 0 leaves it out"),
     "window": _at_least(0, "it counts pixels; 0 takes whole images"),
     "window_overlap": _below_one("at 1 the window would never move on"),
+    "embedding_size": _at_least(1, "it counts the numbers of an embedding"),
+    "temperature": _positive("likenesses are divided by it"),
+    "images_per_identity": _at_least(2, "of one image there is no matching pair"),
+    "match_share": _fraction("it is a share of the pairs"),
+    "max_pairs": _at_least(2, "it counts pairs: a matching one, and another"),
+    "max_queries": _at_least(1, "it counts images"),
     "epoch": _at_least(0, "epochs are counted from 0"),
     "save_top_k": _at_least(-1, "-1 keeps all, 0 none"),
 }

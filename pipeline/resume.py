@@ -27,7 +27,8 @@ def resumed(composed: Composed) -> Composed:
     """
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    typed = {item.key_or_group: item for item in OverridesParser.create().parse_overrides(composed.overrides)}
+    parsed = OverridesParser.create().parse_overrides(composed.overrides)
+    typed = {"network" if item.package else item.key_or_group: item for item in parsed}
     task = str(typed["task"].value()) if "task" in typed else None
     run = find_run(root=composed.root, name=composed.settings["resume"], task=task, key="resume")
     config = run.config

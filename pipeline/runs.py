@@ -81,10 +81,12 @@ def find_run(
         Mistake: No run, or more than one, is meant.
     """
     runs = all_runs(root=root, task=task)
+    if task and name != "latest":
+        _refuse_other_task(all_runs(root=root), name=name, task=task, key=key)
     if not runs:
-        of_task = f" of task={task}" if task else ""
+        of_task, words = (f" of task={task}", f" task={task}") if task else ("", "")
         raise Mistake(
-            f"{key}={name}: there is no run{of_task} in {outputs(root)} yet; `make train` makes one"
+            f"{key}={name}: there is no run{of_task} in {outputs(root)} yet; `make train{words}` makes one"
         )
     if name == "latest":
         return next((run for run in reversed(runs) if not trained or _has_checkpoint(run)), runs[-1])
@@ -112,6 +114,21 @@ def check_run(*, root: Path, settings: dict[str, Any]) -> None:
 
 def _has_checkpoint(run: Run) -> bool:
     return any((run.folder / "checkpoints").glob("*.ckpt"))
+
+
+def _refuse_other_task(runs: list[Run], *, name: str, task: str, key: str) -> None:
+    """Say of which task a run is, rather than that it is not there.
+
+    Raises:
+        Mistake: Every run that is meant is of another task.
+    """
+    found = [run for run in runs if run.run_id.startswith(name)]
+    others = {run.task for run in found}
+    if others and task not in others:
+        raise Mistake(
+            f"{key}={name} is of task={', '.join(sorted(others))}, not of task={task}; give a run of "
+            f"task={task}, such as {key}=latest"
+        )
 
 
 def _not_one(*, key: str, name: str, found: list[Run], runs: list[Run]) -> str:

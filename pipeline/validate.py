@@ -14,6 +14,7 @@ __all__ = ["ALLOWED_PACKAGES", "Problem", "find_problems", "nearest", "refusal",
 
 Config = Mapping[str, Any]
 
+_NETWORK = ("model", "network")  # path of the node inside a model
 _NODES = ("task", "model", "data", "optimizer", "scheduler", "trainer")  # each is built from one _target_
 _STEPS = {"callbacks": 1, "transforms": 2}  # named nodes, this far down
 _SPLITS = ("train", "eval", "combine")  # of transforms: with augmentation, without, several pictures in one
@@ -36,6 +37,7 @@ def find_problems(config: Config, *, top_level: Collection[str]) -> list[Problem
         lambda whole: _unknown_top_level(whole, top_level),
         _not_nodes,
         _splits,
+        _other_network,
         _every_node,
         _plain_values,
         _other_task,
@@ -153,9 +155,11 @@ def _target_like(node: Config) -> list[str]:
 
 def _every_node(config: Config) -> Iterator[Problem]:
     # Of another task's data or model, the arguments that this task adds are no further mistakes.
-    foreign = {(problem.key,) for problem in _other_task(config)}
+    foreign: set[tuple[str, ...]] = {(problem.key,) for problem in _other_task(config)}
+    if any(_other_network(config)):
+        foreign.add(_NETWORK)
     for path, value in _walk(config, (), config):
-        if isinstance(value, Mapping) and "_target_" in value and path[:1] not in foreign:
+        if isinstance(value, Mapping) and "_target_" in value and not foreign & {path[:1], path[:2]}:
             for problem in check_node(".".join(path), value):
                 if not _is_repeated(tuple(problem.key.split(".")), problem.value, config):
                     yield problem
@@ -200,6 +204,22 @@ def _where_else(group: str, chosen: str, *, target: str, task: str) -> str:
     return f"its _target_ must start with {home}{task}."
 
 
+def _other_network(config: Config) -> Iterator[Problem]:
+    """Something inside a model that is not a classifier, whose layer of scores could become another one."""
+    model = config.get("model")
+    if not isinstance(model, Mapping) or model.get("network", MISSING) == MISSING:
+        return
+    target, names = _target(model["network"]), fitting.networks()
+    if not target:
+        message = f"is chosen as a file, with network=NAME; there are {', '.join(names)}"
+        yield Problem("model.network", model["network"], message)
+    elif not target.startswith(f"{fitting.HOMES['model']}.{fitting.NETWORKS}."):
+        chosen = str((config.get("choices") or {}).get("network") or target)
+        end, right = way_out(chosen, names, otherwise="the network is one of")
+        message = f"the network inside a model must be a classifier (task={fitting.NETWORKS}); {end}"
+        yield Problem("network", chosen, message, right)
+
+
 def _other_recipe(config: Config) -> Iterator[Problem]:
     """A recipe that shows pictures as another task needs them."""
     choices = config.get("choices") or {}
@@ -212,7 +232,9 @@ def _other_recipe(config: Config) -> Iterator[Problem]:
 
 def _folds(config: Config) -> Iterator[Problem]:
     data = config.get("data")
-    fold, count = (data.get("fold"), data.get("num_folds")) if isinstance(data, Mapping) else (None, None)
+    if not isinstance(data, Mapping) or "num_folds" not in data:  # without, the folds are those of the data
+        return
+    fold, count = data.get("fold"), data["num_folds"]
     if not isinstance(fold, int) or fold < 1:
         return
     if count is None:

@@ -33,6 +33,7 @@ SCENES = (
         ("task=classification", "model=lenet5", "trainer.max_epochs=2"),
         ("task=detection", "model=faster_rcnn", "trainer.max_epochs=2", *SCENES),
         ("task=segmentation", "model=fcn8s", "trainer.max_epochs=1", *FEW_SCENES),
+        ("task=verification", "network=lenet5", "trainer.max_epochs=1"),
     ],
     ids=lambda words: words[0],
 )
@@ -47,5 +48,5 @@ def test_two_processes_are_one_run_with_exact_measures(words: tuple[str, ...], t
     assert run_verb("evaluate", f"output={alone}", root=tmp_path).code == 0
     for key, value in json.loads(alone.read_text()).items():
         assert together[key] == pytest.approx(value, abs=1e-6), key
-    judged = ("test/top1", "test/map", "test/miou")
+    judged = ("test/top1", "test/map", "test/miou", "test/auc")
     assert any(0 < together.get(name, 0) < 1 for name in judged), "nothing was learned that could differ"

@@ -59,11 +59,16 @@ def small_data(task: str, *, group: str, name: str, folder: Path, patch: pytest.
         return []
     text = (CONF / group / f"{name}.yaml").read_text(encoding="utf-8")
     overridden = re.search(r"override /data: (\w+)", text)
-    data = name if group == "data" else overridden[1] if overridden else "digit_scenes"
+    own = re.search(r"- /data: (\w+)", (CONF / "task" / f"{task}.yaml").read_text(encoding="utf-8"))
+    assert own, f"conf/task/{task}.yaml names no data"
+    data = name if group == "data" else overridden[1] if overridden else own[1]
     words = [f"data.{key}={value}" for key, value in write_data(data, folder, patch).items()]
     if task in ("detection", "segmentation"):
         # No published weights: nothing is downloaded here.
         return [*words, "data.image_size=64", "data.scale=light", "model.pretrained=none"]
+    if task == "verification":
+        # Of each identity as many pictures as the smallest batch can hold of two.
+        return [*words, "data.image_size=32", "data.images_per_identity=2"]
     return [*words, "data.image_size=32", "model=resnet8"]
 
 
@@ -120,6 +125,6 @@ def test_every_argument_of_the_trainer_can_be_overridden() -> None:
 
 @pytest.mark.parametrize("verb", sorted(path.stem for path in CONF.glob("*.yaml")))
 def test_every_verb_composes(verb: str) -> None:
-    words = ["input=somewhere"] if verb == "predict" else []
-    config = compose_plain(verb=verb, overrides=words)
+    missing = re.findall(r"^(\w+): \?\?\?", (CONF / f"{verb}.yaml").read_text(encoding="utf-8"), re.MULTILINE)
+    config = compose_plain(verb=verb, overrides=[f"{key}=somewhere" for key in missing])
     assert problems_of(verb=verb, config=config) == []

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from datamodules.arrays import IntArray
+from datamodules.arrays import ByteArray, IntArray
 from datamodules.readers.labelled import Labelled
 from datamodules.sources import ArraySource
 
@@ -19,10 +19,9 @@ def read_digits() -> Labelled:
         Grey pictures of 32x32, enlarged bicubically from 8x8; classes are the digits.
     """
     scans, labels = read_scans()
-    enlarged = np.stack([_enlarge(scan) for scan in scans])
     return Labelled(
         title="digits",
-        source=ArraySource(enlarged, title="digits"),
+        source=ArraySource(to_pictures(scans), title="digits"),
         labels=labels,
         class_names=[str(digit) for digit in range(10)],
         splits=writer_blocks(len(labels)),
@@ -41,6 +40,11 @@ def read_scans() -> tuple[npt.NDArray[np.float64], IntArray]:
     return scans.reshape(-1, 8, 8), labels.astype(np.int64)
 
 
+def to_pictures(scans: npt.NDArray[np.float64]) -> ByteArray:
+    """Scans (N, 8, 8) as pictures, uint8 (N, 32, 32), enlarged bicubically."""
+    return np.stack([_enlarge(scan) for scan in scans])
+
+
 def writer_blocks(size: int) -> dict[str, IntArray]:
     """Cut the scans for training, validation and test.
 
@@ -56,7 +60,7 @@ def writer_blocks(size: int) -> dict[str, IntArray]:
     return {"train": train, "val": val, "test": test}
 
 
-def _enlarge(scan: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
+def _enlarge(scan: npt.NDArray[np.float64]) -> ByteArray:
     """From 17 levels in [0, 16] to uint8 in [0, 255]."""
     size = (DIGITS_SIDE, DIGITS_SIDE)
     return (

@@ -37,7 +37,7 @@ def read_photographs(split: str) -> list[ByteArray]:
     Raises:
         ValueError: If a package is missing, or does not have the file.
     """
-    return [read_image(_path(name)) for name in PHOTOGRAPHS[split]]
+    return [read_image(shipped_path(name)) for name in PHOTOGRAPHS[split]]
 
 
 def photographs_digest() -> str:
@@ -49,11 +49,19 @@ def photographs_digest() -> str:
     found = hashlib.sha256()
     for split, names in PHOTOGRAPHS.items():
         for name in names:
-            found.update(f"{split} {name}\n".encode() + _path(name).read_bytes())
+            found.update(f"{split} {name}\n".encode() + shipped_path(name).read_bytes())
     return found.hexdigest()
 
 
-def _path(name: str) -> Path:
+def shipped_path(name: str) -> Path:
+    """Path of a file that ships with a package.
+
+    Args:
+        name: Package and file, such as ``skimage/coffee.png``.
+
+    Raises:
+        ValueError: If the package is missing, or does not have the file.
+    """
     package, file = name.split("/")
     spec = find_spec(package)  # finds the folder without the seconds that an import takes
     if spec is None or spec.origin is None:

@@ -1,26 +1,17 @@
 """Boxes in a CSV file with the columns path, x1, y1, x2, y2, label, and some more if wanted."""
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from datamodules.readers.class_names import check_unique
+from datamodules.readers.csv_rows import CsvRow, read_rows
 from datamodules.readers.manifest import SPLIT_WORDS
 from datamodules.readers.objects import ObjectRows, RawObjects
-from datamodules.readers.problems import Place
 
 _CORNERS = ("x1", "y1", "x2", "y2")
 _NEEDED = ("path", *_CORNERS, "label")
 _OPTIONAL = ("split", "difficult", "crowd")
 _FLAGS = {"": False, "0": False, "false": False, "no": False, "1": True, "true": True, "yes": True}
-
-
-class _Line(NamedTuple):
-    """One line; its cells by the name of the column, without spaces around them."""
-
-    place: Place
-    cells: dict[str, str]
 
 
 def list_boxes_csv(
@@ -42,7 +33,7 @@ def list_boxes_csv(
         ValueError: If it is not UTF-8, columns are missing, or a class name stands twice.
     """
     check_unique(class_names or (), where="data.class_names")
-    lines = _read(manifest)
+    lines = read_rows(manifest, needed=_NEEDED, optional=_OPTIONAL)
     labels = {line.cells["label"] for line in lines if line.cells["label"]}
     numeric = all(label.isdecimal() for label in labels)
     names = sorted(labels, key=int if numeric else None) if class_names is None else list(class_names)
@@ -57,35 +48,7 @@ def list_boxes_csv(
     return rows.to_raw(title=manifest.stem, class_names=names)
 
 
-def _read(manifest: Path) -> list[_Line]:
-    if not manifest.is_file():
-        raise FileNotFoundError(
-            f"data.manifest={manifest} ({manifest.resolve()}) is no file; set it to the CSV file"
-        )
-    try:
-        with manifest.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            missing = [name for name in _NEEDED if name not in (reader.fieldnames or ())]
-            if missing:
-                raise ValueError(
-                    f"{manifest}:1: the columns {missing} are missing; the first line must name "
-                    f"{','.join(_NEEDED)} and, if wanted, {','.join(_OPTIONAL)}"
-                )
-            lines = [
-                _Line(
-                    Place(str(manifest), reader.line_num, ""),
-                    {name: (cells.get(name) or "").strip() for name in (*_NEEDED, *_OPTIONAL)},
-                )
-                for cells in reader
-            ]
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{manifest} is not UTF-8 ({error}); save it as UTF-8") from error
-    if not lines:
-        raise ValueError(f"{manifest} names no pictures")
-    return lines
-
-
-def _add(rows: ObjectRows, line: _Line, *, pictures: dict[str, int], number: dict[str, int]) -> None:
+def _add(rows: ObjectRows, line: CsvRow, *, pictures: dict[str, int], number: dict[str, int]) -> None:
     cells = line.cells
     picture = _picture(rows, line, pictures)
     corners = [cells[name] for name in _CORNERS]
@@ -107,7 +70,7 @@ def _add(rows: ObjectRows, line: _Line, *, pictures: dict[str, int], number: dic
     )
 
 
-def _picture(rows: ObjectRows, line: _Line, pictures: dict[str, int]) -> int:
+def _picture(rows: ObjectRows, line: CsvRow, pictures: dict[str, int]) -> int:
     """Position of the picture of a line; that it is taken in at its first line is why places name that."""
     path, split = line.cells["path"], line.cells["split"]
     if not path:

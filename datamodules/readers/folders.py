@@ -10,7 +10,13 @@ from datamodules.readers.listing import Listing
 SPLIT_FOLDERS = ("train", "val", "test")
 
 
-def list_folders(root: Path, *, splits: Sequence[str] = SPLIT_FOLDERS) -> Listing:
+def list_folders(
+    root: Path,
+    *,
+    splits: Sequence[str] = SPLIT_FOLDERS,
+    key: str = "data.data_dir",
+    are_identities: bool = False,
+) -> Listing:
     """List ``root/train|val|test/<class>/`` where there is ``root/train``, else ``root/<class>/``.
 
     Folders below a class belong to it. Hidden files and folders, and files without an ending of
@@ -18,7 +24,9 @@ def list_folders(root: Path, *, splits: Sequence[str] = SPLIT_FOLDERS) -> Listin
 
     Args:
         root: The folder.
-        splits: Names of the split folders to look for.
+        splits: Names of the split folders to look for; without any, every folder is a class.
+        key: What the folder is called in the configuration, for messages.
+        are_identities: Whether a folder is an identity, of which splits need not have the same ones.
 
     Returns:
         Files in order of split, class and path. Without ``root/train`` no file has a split yet; with
@@ -31,27 +39,31 @@ def list_folders(root: Path, *, splits: Sequence[str] = SPLIT_FOLDERS) -> Listin
     """
     if not root.is_dir():
         raise FileNotFoundError(
-            f"data.data_dir={root} ({root.resolve()}) is no folder; set it to the one with the pictures"
+            f"{key}={root} ({root.resolve()}) is no folder; set it to the one with the pictures"
         )
-    if not (root / "train").is_dir():
-        return _to_listing(root, {"": _classes(root)})
-    found = {split: _classes(root / split) for split in splits if (root / split).is_dir()}
-    _check_same_classes(found, root)
+    words = ("identity", "identities") if are_identities else ("class", "classes")
+    if not splits or not (root / "train").is_dir():
+        return _to_listing(root, {"": _classes(root, words)})
+    found = {split: _classes(root / split, words) for split in splits if (root / split).is_dir()}
+    if not are_identities:
+        _check_same_classes(found, root)
     if len(found) < len(splits):
         found = {"" if split == "train" else split: classes for split, classes in found.items()}
     return _to_listing(root, found)
 
 
-def _classes(folder: Path) -> dict[str, list[Path]]:
+def _classes(folder: Path, words: tuple[str, str]) -> dict[str, list[Path]]:
     with os.scandir(folder) as entries:
         names = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
     if not names:
-        raise ValueError(f"{folder} has no folders, but needs one for each class with its pictures inside")
+        raise ValueError(
+            f"{folder} has no folders, but needs one for each {words[0]} with its pictures inside"
+        )
     classes = {name: _pictures(folder / name) for name in names}
     empty = [name for name, pictures in classes.items() if not pictures]
     if empty:
         raise ValueError(
-            f"{folder} has no pictures for the classes {empty[:5]}; add some or remove the folders"
+            f"{folder} has no pictures for the {words[1]} {empty[:5]}; add some or remove the folders"
         )
     return classes
 
@@ -77,11 +89,12 @@ def _check_same_classes(found: dict[str, dict[str, list[Path]]], root: Path) -> 
 
 
 def _to_listing(root: Path, found: dict[str, dict[str, list[Path]]]) -> Listing:
-    names = list(next(iter(found.values())))
+    names = sorted({name for classes in found.values() for name in classes})
+    number = {name: label for label, name in enumerate(names)}
     rows = [
-        (picture.relative_to(root).as_posix(), label, split)
+        (picture.relative_to(root).as_posix(), number[name], split)
         for split, classes in found.items()
-        for label, pictures in enumerate(classes.values())  # sorted by name, and the same in every split
+        for name, pictures in classes.items()
         for picture in pictures
     ]
     paths, labels, groups = zip(*rows, strict=True)

@@ -75,15 +75,9 @@ def to_labelled(listing: Listing, *, cut: Cut, on_error: OnError, test_is_val: b
     Raises:
         ValueError: If a split is empty, or a class has nothing to train on.
     """
-    source = FileSource(listing.root, listing.paths, advice=ADVICE)
-    kept = np.arange(len(source))
-    if on_error == "skip":
-        broken = find_broken(source, cache_dir=listing.root / ".cache")
-        kept = np.setdiff1d(kept, sorted(broken))
-        _report(broken, listing)
-        source = FileSource(
-            listing.root, [listing.paths[position] for position in kept.tolist()], advice=ADVICE
-        )
+    source, kept = readable_files(
+        listing.root, listing.paths, on_error=on_error, cache_dir=listing.root / ".cache"
+    )
     labels = np.asarray(listing.labels, dtype=np.int64)[kept]
     splits = _cut(labels, np.asarray(listing.groups)[kept], cut)
     found = Labelled(
@@ -98,6 +92,33 @@ def to_labelled(listing: Listing, *, cut: Cut, on_error: OnError, test_is_val: b
     return found
 
 
+def readable_files(
+    root: Path, paths: Sequence[str], *, on_error: OnError, cache_dir: Path
+) -> tuple[FileSource, IntArray]:
+    """Leave out broken files if asked for, and say how many.
+
+    Args:
+        root: Folder the paths are relative to.
+        paths: N relative paths with ``/``.
+        on_error: As for `to_labelled`.
+        cache_dir: Folder to remember in what is broken.
+
+    Returns:
+        The files that are left, and their positions among the paths.
+    """
+    source = FileSource(root, paths, advice=ADVICE)
+    kept = np.arange(len(source))
+    if on_error == "raise":
+        return source, kept
+    broken = find_broken(source, cache_dir=cache_dir)
+    if not broken:
+        return source, kept
+    first = next(iter(broken.values()))
+    log.warning("%d of %d files under %s left out, such as: %s", len(broken), len(source), root, first)
+    kept = np.setdiff1d(kept, sorted(broken))
+    return FileSource(root, [paths[position] for position in kept.tolist()], advice=ADVICE), kept
+
+
 def _cut(
     labels: IntArray, groups: np.ndarray[tuple[int], np.dtype[np.str_]], cut: Cut
 ) -> dict[str, IntArray]:
@@ -107,18 +128,6 @@ def _cut(
         split: np.union1d(np.flatnonzero(groups == split), free[part])
         for split, part in zip(("train", "val", "test"), parts, strict=True)
     }
-
-
-def _report(broken: dict[int, str], listing: Listing) -> None:
-    if broken:
-        first = next(iter(broken.values()))
-        log.warning(
-            "%d of %d files under %s left out, such as: %s",
-            len(broken),
-            len(listing.paths),
-            listing.root,
-            first,
-        )
 
 
 def _check_splits(found: Labelled, root: Path) -> None:

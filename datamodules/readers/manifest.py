@@ -1,10 +1,10 @@
 """Pictures named in a CSV file with the columns path, label and, if wanted, split."""
 
-import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from datamodules.readers.csv_rows import read_rows
 from datamodules.readers.listing import Listing, OnError
 from datamodules.readers.problems import BrokenRecords, Place, Problem
 
@@ -13,16 +13,22 @@ _WAY_OUT = "correct them (data.on_error=skip leaves out pictures that are not th
 
 
 class Row(NamedTuple):
-    """One line of a manifest; the line number is for messages."""
+    """One line of a manifest; its place is for messages."""
 
-    line: int
+    place: Place
     path: str
     label: str
     split: str
 
 
 def list_manifest(
-    manifest: Path, *, data_dir: Path | None, class_names: Sequence[str] | None, on_error: OnError
+    manifest: Path,
+    *,
+    data_dir: Path | None,
+    class_names: Sequence[str] | None,
+    on_error: OnError,
+    column: str = "label",
+    unique: bool = False,
 ) -> Listing:
     """Read a manifest and check every line of it.
 
@@ -33,22 +39,24 @@ def list_manifest(
         class_names: Names in the order of the class ids; None takes the labels that are found, in
             order of number if all are numbers, else of name.
         on_error: With ``raise`` a missing picture is a problem, with ``skip`` it is left for later.
+        column: Name of the column with the labels.
+        unique: Whether a picture that stands in two lines is a problem.
 
     Raises:
         FileNotFoundError: If there is no such manifest.
         ValueError: If lines are wrong (`BrokenRecords`); names file and line.
     """
     root = manifest.parent if data_dir is None else data_dir
-    rows = _read(manifest)
+    rows = _rows(manifest, column)
     names = _class_names(rows) if class_names is None else list(class_names)
+    number = {name: index for index, name in enumerate(names)}
     problems = [
-        Problem(Place(str(manifest), row.line, ""), text)
-        for row in rows
-        for text in _problems(row, root, names, on_error)
+        Problem(row.place, text) for row in rows for text in _problems(row, root, number, on_error, column)
     ]
+    if unique:
+        problems += _repeated(rows)
     if problems:
         raise BrokenRecords(problems, title=str(manifest), way_out=_WAY_OUT)
-    number = {name: index for index, name in enumerate(names)}
     return Listing(
         title=manifest.stem,
         root=root,
@@ -59,31 +67,11 @@ def list_manifest(
     )
 
 
-def _read(manifest: Path) -> list[Row]:
-    if not manifest.is_file():
-        raise FileNotFoundError(
-            f"data.manifest={manifest} ({manifest.resolve()}) is no file; set it to the CSV file"
-        )
-    try:
-        with manifest.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            missing = {"path", "label"} - set(reader.fieldnames or ())
-            if missing:
-                raise ValueError(
-                    f"{manifest}:1: the columns {sorted(missing)} are missing; the first line must name "
-                    f"path, label and, if wanted, split, but reads {','.join(reader.fieldnames or ())!r}"
-                )
-            rows = [_row(reader.line_num, cells) for cells in reader]
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{manifest} is not UTF-8 ({error}); save it as UTF-8") from error
-    if not rows:
-        raise ValueError(f"{manifest} names no pictures")
-    return rows
-
-
-def _row(line: int, cells: dict[str, str | None]) -> Row:
-    values = {name: (cells.get(name) or "").strip() for name in ("path", "label", "split")}
-    return Row(line, values["path"], values["label"], values["split"])
+def _rows(manifest: Path, column: str) -> list[Row]:
+    return [
+        Row(row.place, row.cells["path"], row.cells[column], row.cells["split"])
+        for row in read_rows(manifest, needed=("path", column), optional=("split",))
+    ]
 
 
 def _class_names(rows: Sequence[Row]) -> list[str]:
@@ -93,7 +81,16 @@ def _class_names(rows: Sequence[Row]) -> list[str]:
     return sorted(found)
 
 
-def _problems(row: Row, root: Path, names: Sequence[str], on_error: OnError) -> list[str]:
+def _repeated(rows: Sequence[Row]) -> Iterator[Problem]:
+    known: dict[str, Row] = {}
+    for row in rows:
+        first = known.setdefault(row.path, row)
+        if row.path and first is not row:
+            text = f"{row.path} is listed before, in line {first.place.line}, as {first.label!r}"
+            yield Problem(row.place, text)
+
+
+def _problems(row: Row, root: Path, number: Mapping[str, int], on_error: OnError, column: str) -> list[str]:
     found = []
     if not row.path:
         found.append("no path")
@@ -103,9 +100,9 @@ def _problems(row: Row, root: Path, names: Sequence[str], on_error: OnError) -> 
             "data.on_error=skip to leave it out"
         )
     if not row.label:
-        found.append("no label")
-    elif row.label not in names:
-        found.append(f"label {row.label!r} is not in data.class_names ({', '.join(names[:20])})")
+        found.append(f"no {column}")
+    elif row.label not in number:
+        found.append(f"{column} {row.label!r} is not in data.class_names ({', '.join(list(number)[:20])})")
     if row.split and row.split not in SPLIT_WORDS:
         found.append(f"split {row.split!r} is none of {', '.join(SPLIT_WORDS)}")
     return found

@@ -23,6 +23,11 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _LINE = 15
 
 
+def can_annotate(rows: list[Row], *, mask: ClassMask | None = None) -> bool:
+    """Whether there is anything that a picture could show of what was predicted; not so of an embedding."""
+    return mask is not None or not rows or "label" in rows[0]
+
+
 def write_annotated(path: Path, rows: list[Row], *, folder: Path, mask: ClassMask | None = None) -> Path:
     """Write a copy of an image with what was found in it.
 
@@ -38,7 +43,7 @@ def write_annotated(path: Path, rows: list[Row], *, folder: Path, mask: ClassMas
         The picture's path; a number is added where another image had the same name.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    original = _read(path)
+    original = read_picture(path)
     factor = max(1, round(_SHORTEST_SIDE / min(original.shape[:2])))
     image = _enlarged(original, factor)
     if mask is not None:
@@ -47,12 +52,12 @@ def write_annotated(path: Path, rows: list[Row], *, folder: Path, mask: ClassMas
         drawn = _with_objects(image, rows, factor=factor)
     else:
         drawn = _with_strip(image, rows)
-    target = _free_name(folder, path.stem)
+    target = free_name(folder, path.stem)
     cv2.imwrite(str(target), drawn)
     return target
 
 
-def _read(path: Path) -> Picture:
+def read_picture(path: Path) -> Picture:
     """BGR; transparency is laid on white, as the network sees it."""
     read = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if read is None:
@@ -140,6 +145,7 @@ def _enlarged(image: Picture, factor: int) -> Picture:
     return np.asarray(resized, np.uint8)
 
 
-def _free_name(folder: Path, stem: str) -> Path:
+def free_name(folder: Path, stem: str) -> Path:
+    """A PNG in a folder that is not there yet: with a number where another picture had the same name."""
     candidates = [folder / f"{stem}.png", *(folder / f"{stem}_{number}.png" for number in range(2, 10_000))]
     return next(path for path in candidates if not path.exists())

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-import yaml
 from rich.progress import track
 from rich.table import Table
 
 from pipeline import build
-from pipeline.compose import CONF, Composed
+from pipeline.compose import CONF, Composed, compose_file
 from pipeline.console import console, error_console
 from pipeline.errors import Mistake
 from pipeline.panels import shown_number
@@ -25,6 +24,7 @@ _PAPER = re.compile(r"https?://[^\s)>\]]+")
 _LIBRARIES = {"torchvision": "torchvision", "timm": "timm", "segmentation_models_pytorch": "smp"}
 # What a network is listed with where its configuration leaves it to the data.
 _CLASSES = 1000
+_IDENTITIES = 10  # of the digits
 _SIDE = 224
 
 Counter = Callable[[torch.nn.Module, torch.Tensor], int | None]
@@ -39,7 +39,7 @@ class Entry:
         task: The task it belongs to.
         parameters: Number of parameters, at the number of classes it is listed with.
         multiply_adds: Multiply-adds of convolution and linear layers for one image; None: not countable.
-        classes: Number of classes it is listed with.
+        classes: Number of classes it is listed with; the size of an embedding where it gives embeddings.
         input: Shape of one image: channels, height, width.
         source: Library that holds the network.
         paper: Address of the paper.
@@ -95,10 +95,13 @@ def run(
 
 
 def _entry(path: Path, *, count: Counter) -> Entry:
-    node = yaml.safe_load(path.read_text(encoding="utf-8"))
+    node = compose_file("model", path.stem)
     builder = _imported(node["_target_"])
-    listed = _as_published(node, builder)
-    shape = [listed.get("in_channels", 3), listed.get("image_size", _SIDE), listed.get("image_size", _SIDE)]
+    listed = _as_published(node)
+    # A model that is built around a network sees what the network sees.
+    seeing = listed.get("network", listed)
+    side = seeing.get("image_size", _SIDE)
+    shape = [seeing.get("in_channels", 3), side, side]
     # On the meta device nothing is allocated and nothing computed: the largest network takes a moment.
     with torch.device("meta"):
         network = build.node(listed)
@@ -107,7 +110,7 @@ def _entry(path: Path, *, count: Counter) -> Entry:
         task=node["_target_"].split(".")[2],
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         multiply_adds=count(network.eval(), torch.empty(1, *shape, device="meta")),
-        classes=listed.get("num_classes", _CLASSES),
+        classes=seeing.get("num_classes", _CLASSES),
         input=shape,
         source=_library(network),
         paper=_paper(builder),
@@ -115,13 +118,20 @@ def _entry(path: Path, *, count: Counter) -> Entry:
     )
 
 
-def _as_published(node: dict[str, Any], builder: Any) -> dict[str, Any]:
+def _as_published(node: dict[str, Any]) -> dict[str, Any]:
     """What the configuration leaves to the data, as the builder's signature has it: the published form."""
-    defaults: dict[str, Any] = {"num_classes": _CLASSES, "in_channels": 3, "image_size": _SIDE}
-    for name, parameter in inspect.signature(builder).parameters.items():
+    defaults: dict[str, Any] = {
+        "num_classes": _CLASSES,
+        "in_channels": 3,
+        "image_size": _SIDE,
+        "num_identities": _IDENTITIES,
+    }
+    for name, parameter in inspect.signature(_imported(node["_target_"])).parameters.items():
         if parameter.default not in (None, inspect.Parameter.empty):
             defaults[name] = parameter.default
     filled = {key: defaults.get(key) if value is None else value for key, value in node.items()}
+    if "network" in node:
+        filled["network"] = _as_published(node["network"])
     return build.without_weights(filled)
 
 

@@ -1,30 +1,23 @@
 """Predicts for image files: a table, annotated pictures, and masks where the task makes some."""
 
-import glob
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
-import torch
-from lightning_fabric.utilities.apply_func import move_data_to_device
-from rich.progress import track
-from torch.utils.data import DataLoader
 
 from pipeline.compose import Composed
 from pipeline.console import console
-from pipeline.errors import EXIT_FAILURE, Mistake
+from pipeline.errors import EXIT_FAILURE
 from pipeline.panels import shown_path
-from pipeline.work.drawing import write_annotated
-from pipeline.work.loading import Trained, data_of, load_trained, use_window
+from pipeline.work.drawing import can_annotate, write_annotated
+from pipeline.work.files import find_images, table_path, tell_broken, write_table
+from pipeline.work.inference import Answer, answers, device_named
+from pipeline.work.loading import Trained, load_trained, use_window
 from pipeline.work.masks import FOLDER, ClassMask, class_masks, mask_names, write_mask
-
-_ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
-_TABLES = (".csv", ".json", ".parquet")
 
 Row = dict[str, Any]
 
@@ -75,7 +68,7 @@ class Kept:
         if found.mask is not None:
             write_mask(found.mask, self.folder / FOLDER / mask_name)
             self.masks += 1
-        if self.pictures < pictures:
+        if self.pictures < pictures and can_annotate(sure, mask=found.mask):
             write_annotated(found.path, sure, folder=self.folder, mask=found.mask)
             self.pictures += 1
 
@@ -120,85 +113,32 @@ def run(
     files = find_images(input)
     trained = load_trained(root=composed.root, run=run, checkpoint=checkpoint, task=task_name)
     use_window(trained, window=window, window_overlap=window_overlap)
-    table = _table_path(output, folder=trained.folder)
-    loader = _loader(trained, files=files, batch_size=batch_size, num_workers=num_workers)
+    table = table_path(output, folder=trained.folder / "predictions")
+    given = answers(
+        trained,
+        files,
+        batch_size=batch_size,
+        num_workers=num_workers,
+        device=device_named(accelerator),
+        doing="predicting",
+    )
     names = mask_names(files)
     kept = Kept(folder=table.with_suffix(""))
-    for found in _predictions(trained, loader, files=files, device=_device(accelerator)):
+    for found in _predictions(trained, given):
         kept.add(found, min_score=min_score, pictures=pictures, mask_name=names[found.path])
     _write_table(kept.rows, table, task=trained.task)
     _tell(trained, kept, table=table)
     return EXIT_FAILURE if kept.broken else 0
 
 
-def find_images(pattern: str) -> list[Path]:
-    """The image files that `input=` means, sorted.
-
-    Args:
-        pattern: A file, a folder, or a glob.
-
-    Raises:
-        Mistake: Nothing is there, or nothing that looks like an image.
-    """
-    path = Path(pattern).expanduser()
-    if path.is_file():
-        return [path]
-    found = path.rglob("*") if path.is_dir() else map(Path, glob.glob(str(path), recursive=True))
-    images = sorted(file for file in found if file.suffix.lower() in _ENDINGS)
-    if not images:
-        endings = " ".join(sorted(_ENDINGS))
-        raise Mistake(
-            f"input={pattern}: no images here; give a file, a folder or a glob in quotes ({endings})"
-        )
-    return images
-
-
-def _table_path(output: str | None, *, folder: Path) -> Path:
-    path = Path(output) if output else folder / "predictions" / f"{datetime.now():%Y-%m-%d_%H-%M-%S}.csv"
-    if path.suffix not in _TABLES:
-        raise Mistake(f"output={output}: the ending says the format; choose one of {', '.join(_TABLES)}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path
-
-
-def _device(accelerator: str) -> torch.device:
-    wants_gpu = accelerator in ("gpu", "cuda", "auto")
-    if wants_gpu and torch.cuda.is_available():
-        return torch.device("cuda")
-    if accelerator in ("gpu", "cuda"):
-        raise Mistake(
-            f"accelerator={accelerator}: this machine has no CUDA device; use accelerator=cpu or auto"
-        )
-    return torch.device("cpu")
-
-
-def _loader(
-    trained: Trained, *, files: list[Path], batch_size: int | None, num_workers: int
-) -> DataLoader[Any]:
-    datamodule: Any = data_of(trained, batch_size=batch_size)
-    return DataLoader(
-        datamodule.predict_dataset(files),
-        batch_size=datamodule.batch_size,
-        num_workers=num_workers,
-        collate_fn=datamodule.collate,
-    )
-
-
-def _predictions(
-    trained: Trained, loader: DataLoader[Any], *, files: list[Path], device: torch.device
-) -> Iterator[Predicted]:
+def _predictions(trained: Trained, found: Iterable[Answer]) -> Iterator[Predicted]:
     """Each file with its rows, or with what is wrong with it."""
-    task: Any = trained.task.to(device)
-    for batch in track(loader, description="predicting", console=console):
-        with torch.inference_mode():
-            output = task.predict_step(move_data_to_device(batch, device), 0)
-        answers = (task.rows(output), class_masks(task, output, count=len(batch["error"])), batch["error"])
-        for index, rows, mask, error in zip(batch["index"].tolist(), *answers, strict=True):
+    task: Any = trained.task
+    for answer in found:
+        rows, masks = task.rows(answer.output), class_masks(task, answer.output, count=len(answer.files))
+        for path, of_file, mask, error in zip(answer.files, rows, masks, answer.errors, strict=True):
             yield Predicted(
-                path=files[index],
-                rows=[] if error else rows,
-                mask=None if error else mask,
-                error=error,
+                path=path, rows=[] if error else of_file, mask=None if error else mask, error=error
             )
 
 
@@ -211,12 +151,7 @@ def _write_table(rows: list[list[Row]], path: Path, *, task: Any) -> None:
     found = list(chain(*rows))
     # A table without rows still has its columns.
     frame = pd.DataFrame(found, columns=None if found else ["file", *getattr(task, "columns", ())])
-    if path.suffix == ".csv":
-        frame.to_csv(path, index=False)
-    elif path.suffix == ".json":
-        frame.to_json(path, orient="records", indent=1)
-    else:
-        frame.to_parquet(path, index=False)
+    write_table(frame, path)
 
 
 def _tell(trained: Trained, kept: Kept, *, table: Path) -> None:
@@ -227,5 +162,4 @@ def _tell(trained: Trained, kept: Kept, *, table: Path) -> None:
         console.print(f"masks     {shown_path(kept.folder / FOLDER)}/ ({kept.masks})", soft_wrap=True)
     if kept.pictures:
         console.print(f"pictures  {shown_path(kept.folder)}/ ({kept.pictures})", soft_wrap=True)
-    for path, error in kept.broken.items():
-        console.print(f"[red]could not be read[/red] {path}: {error}", soft_wrap=True)
+    tell_broken(kept.broken)

@@ -32,7 +32,7 @@ def show_first_panel(
     metadata: Mapping[str, Any] = datamodule.metadata
     facts = RunFacts(
         task=choices["task"],
-        model=choices["model"],
+        model=_model(choices),
         parameters=network["parameters"],
         trainable_parameters=network["trainable_parameters"],
         multiply_adds=network["multiply_adds"],
@@ -41,6 +41,8 @@ def show_first_panel(
         class_counts=metadata.get("class_counts", ()),
         class_names=metadata.get("class_names", ()),
         counted=summary.get("counted", "images"),
+        identities=summary.get("identities", {}),
+        pairs=[summary[kind]["test"] for kind in ("matching_pairs", "other_pairs") if kind in summary],
         batch_size=config["data"]["batch_size"],
         accumulated=trainer.accumulate_grad_batches,
         devices=trainer.world_size,
@@ -58,6 +60,10 @@ def show_first_panel(
     console.print(first_panel(facts))
 
 
+def _model(choices: Mapping[str, Any]) -> str:
+    return " on ".join(name for name in (choices["model"], choices.get("network")) if name)
+
+
 def _device(trainer: Trainer) -> str:
     name = type(trainer.accelerator).__name__.removesuffix("Accelerator").lower()
     return device_name() if name != "cpu" else f"CPU, {device_name()}"
@@ -71,6 +77,7 @@ def show_last_panel(
     baselines: Mapping[str, float],
     kept: Path | None,
     seconds: float,
+    knows_classes: bool,
 ) -> None:
     """Say what came of it, where it lies, and what to type next."""
     monitor = config["task"]["monitor"]
@@ -86,7 +93,7 @@ def show_last_panel(
         folder=session.folder,
         places=[_shown(session.folder / name) for name in _PLACES if (session.folder / name).exists()],
         tracking=session.tracker.address if session.tracker else "",
-        commands=_next_commands(session, is_kept=kept is not None),
+        commands=_next_commands(session, is_kept=kept is not None, knows_classes=knows_classes),
     )
     console.print(last_panel(result))
 
@@ -101,12 +108,18 @@ def _kept(kept: Path | None, *, monitor: str, measures: Mapping[str, float]) -> 
     return f"checkpoints/{kept.name}, best by {monitor} {measures.get(monitor, float('nan')):.4f}"
 
 
-def _next_commands(session: Session, *, is_kept: bool) -> dict[str, str]:
+def _next_commands(session: Session, *, is_kept: bool, knows_classes: bool) -> dict[str, str]:
     if not is_kept:
         return {"make train": "train for real; this run kept no weights"}
     name = f"run={session.run_id[:8]}"
+    own = {f"make predict {name} input=FOLDER": "label your own images"}
+    if not knows_classes:
+        own = {
+            f"make verify {name} a=FILE b=FILE": "do two images show the same?",
+            f"make enroll {name} input=FOLDER": "take in people, a folder each, to be identified",
+        }
     return {
-        f"make predict {name} input=FOLDER": "label your own images",
+        **own,
         f"make evaluate {name} split=val": "measure and draw it on any split",
         "make ui": "curves, figures and all runs side by side",
     }

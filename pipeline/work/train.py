@@ -163,5 +163,11 @@ def _close(
     if kept is not None:
         session.keep_file(kept, "checkpoints")
     show_last_panel(
-        session, config=config, measures=measures, baselines=baselines, kept=kept, seconds=seconds
+        session,
+        config=config,
+        measures=measures,
+        baselines=baselines,
+        kept=kept,
+        seconds=seconds,
+        knows_classes="class_names" in datamodule.metadata,  # type: ignore[attr-defined]
     )

@@ -18,9 +18,11 @@ from torchvision import datasets
 from datamodules.arrays import ByteArray
 from datamodules.base import DataModule
 from datamodules.boxed import DetectionDataModule
+from datamodules.identified import VerificationDataModule
 from datamodules.segmented import SegmentationDataModule
 from datamodules.single_label import ClassificationDataModule
 from tests.datamodules.box_writers import BOXED, write_boxed_data, write_image
+from tests.datamodules.identity_writers import IDENTIFIED, write_verification_data
 from tests.datamodules.mask_writers import MASKED, write_masked_data
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -93,6 +95,15 @@ def build_segmented(
     """The same for segmentation data."""
     module = _built("segmentation", data, transforms, seed, changes)
     assert isinstance(module, SegmentationDataModule)
+    return module
+
+
+def build_verification(
+    data: str, *, transforms: str = "none", seed: int = 0, **changes: Any
+) -> VerificationDataModule:
+    """The same for verification data."""
+    module = _built("verification", data, transforms, seed, changes)
+    assert isinstance(module, VerificationDataModule)
     return module
 
 
@@ -231,6 +242,8 @@ def write_data(name: str, folder: Path, patch: pytest.MonkeyPatch) -> dict[str, 
             return write_boxed_data(name, folder)
         case _ if name in MASKED:
             return write_masked_data(name, folder)
+        case _ if name in IDENTIFIED:
+            return write_verification_data(name, folder)
         case _:
             pytest.fail(f"conf/data/{name}.yaml is new: write a little of its data here")
     return {"data_dir": str(folder)} | ({"num_classes": 2} if name == "imagenet" else {})

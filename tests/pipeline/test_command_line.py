@@ -6,7 +6,7 @@ import pytest
 
 from tests.commands import run_verb
 
-VERBS = ("train", "evaluate", "predict", "models", "browse", "ui")
+VERBS = ("train", "evaluate", "predict", "enroll", "identify", "verify", "models", "browse", "ui")
 
 # The issue asks for one second; a test machine may be busy with other tests.
 AT_ONCE = 3.0
@@ -106,6 +106,9 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
         ("evaluate", "spilt=test", "split"),
         ("evaluate", "run=zzz", "there is no run"),
         ("predict", "run=latest", "input"),
+        ("enroll", "remve=Ada", "remove"),
+        ("identify", "threshold=far", "float"),
+        ("verify", "b=two.jpg", "a=???"),
         ("models", "format=jsn", "json"),
         ("browse", "split=vall", "val"),
         ("browse", "transforms=heavi", "heavy"),

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from pycocotools import mask as pycocotools_mask
 
-from pipeline.work.drawing import write_annotated
+from pipeline.work.drawing import can_annotate, write_annotated
 from pipeline.work.masks import ClassMask
 
 
@@ -71,6 +71,13 @@ def test_a_class_stands_below(tmp_path: Path) -> None:
         "street_2.png",
         "street_3.png",
     ]
+
+
+def test_an_embedding_is_not_drawn() -> None:
+    assert not can_annotate([{"embedding_0": 0.1, "embedding_1": -0.2}])
+    assert can_annotate([{"label": "cat", "probability": 0.9}])
+    assert can_annotate([an_object()])
+    assert can_annotate([]), "of nothing found a picture says so"
 
 
 def test_a_mask_of_classes_is_laid_over_and_named_below(tmp_path: Path) -> None:

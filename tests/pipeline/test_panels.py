@@ -113,6 +113,14 @@ def test_equal_classes_are_said_in_one_number() -> None:
     assert "3 classes with 50 images each" in words(first_panel(replace(FACTS, class_counts=[50, 50, 50])))
 
 
+def test_first_panel_of_a_task_of_identities() -> None:
+    facts = replace(FACTS, class_counts=(), identities={"train": 6, "val": 6, "test": 4}, pairs=[6402, 57859])
+    shown = words(first_panel(facts))
+    assert "identities train 6 val 6 test 4" in shown
+    assert "test pairs 6,402 matching · 57,859 others" in shown
+    assert "identities" not in words(first_panel(FACTS)) and "pairs" not in words(first_panel(FACTS))
+
+
 def test_last_panel_compares_with_what_learns_nothing() -> None:
     shown = words(last_panel(RESULT))
     order = [shown.index(name) for name in ("test/top1", "nearest neighbour", "majority class")]

@@ -36,6 +36,14 @@ def test_a_unique_beginning_is_enough(root: Path) -> None:
     assert find_run(root=root, name="bbbb3333" * 4).task == "detection"
 
 
+def test_a_run_of_another_task_is_told_from_none(root: Path) -> None:
+    with pytest.raises(Mistake, match=r"run=bbbb is of task=detection, not of task=classification; .*latest"):
+        find_run(root=root, name="bbbb", task="classification")
+    assert find_run(root=root, name="bbbb", task="detection").task == "detection"
+    with pytest.raises(Mistake, match="no run has this id"):
+        find_run(root=root, name="zzzz", task="detection")
+
+
 def test_several_none_and_an_empty_folder_are_told_apart(
     root: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -36,6 +36,7 @@ GOOD: dict[str, Any] = {
         "transforms": TRANSFORMS,
         "seed": 0,
         "batch_size": 8,
+        "num_folds": None,
     },
     "transforms": TRANSFORMS,
     "optimizer": {

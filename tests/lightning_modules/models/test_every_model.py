@@ -69,5 +69,5 @@ def test_the_builder_names_its_paper_and_the_file_its_command(name: str) -> None
     documentation = inspect.getdoc(builder) or ""
     assert "https://" in documentation
     assert documentation.splitlines()[0].endswith(".")
-    listed = set(re.findall(r"^(\w+):", text, re.MULTILINE)) - {"_target_"}
+    listed = set(re.findall(r"^(\w+):", text, re.MULTILINE)) - {"_target_", "defaults"}
     assert listed == set(inspect.signature(builder).parameters)

@@ -1,0 +1,58 @@
+"""Rows of a CSV file with a header, each with the line it stands in."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from datamodules.readers.problems import Place
+
+
+class CsvRow(NamedTuple):
+    """One row; its cells by the name of the column, without spaces around them."""
+
+    place: Place
+    cells: dict[str, str]
+
+
+def read_rows(path: Path, *, needed: Sequence[str], optional: Sequence[str]) -> list[CsvRow]:
+    """Read a file that ``data.manifest`` names.
+
+    Args:
+        path: UTF-8 CSV file with a header.
+        needed: Columns that must be there.
+        optional: Columns that may be there; their cells are empty where they are not.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not UTF-8, columns are missing, or it has no rows.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"data.manifest={path} ({path.resolve()}) is no file; set it to the CSV file")
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            _check_header(path, reader.fieldnames or (), needed=needed, optional=optional)
+            rows = [
+                CsvRow(
+                    Place(str(path), reader.line_num, ""),
+                    {name: (cells.get(name) or "").strip() for name in (*needed, *optional)},
+                )
+                for cells in reader
+            ]
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8 ({error}); save it as UTF-8") from error
+    if not rows:
+        raise ValueError(f"{path} names no pictures")
+    return rows
+
+
+def _check_header(
+    path: Path, header: Sequence[str], *, needed: Sequence[str], optional: Sequence[str]
+) -> None:
+    missing = [name for name in needed if name not in header]
+    if missing:
+        raise ValueError(
+            f"{path}:1: the columns {missing} are missing; the first line must name {', '.join(needed)} and, "
+            f"if wanted, {', '.join(optional)}, but reads {','.join(header)!r}"
+        )

@@ -1,0 +1,258 @@
+"""Verification: whether two images show the same person or thing, and whose image it is."""
+
+import logging
+from collections.abc import Collection
+from typing import Any, Literal, TypedDict
+
+import torch
+from torch import Tensor, distributed
+
+from datamodules.batch import ImageBatch, VerificationBatch, VerificationMetadata
+from lightning_modules.base import SchedulerFactory, Stage, TaskModule
+from lightning_modules.images_with_identities import check_identities, listed_pairs
+from lightning_modules.metrics.verification.calibration import logistic
+from lightning_modules.metrics.verification.measured import Measured, measure
+from lightning_modules.metrics.verification.records import Seen, Tally, check_finite, joined
+from lightning_modules.models.verification.verifier import Verifier
+from lightning_modules.parameter_groups import OptimizerFactory
+
+log = logging.getLogger(__name__)
+
+Row = dict[str, str | float]
+
+
+class Prediction(TypedDict):
+    """Answer for a batch of B images.
+
+    Attributes:
+        embedding: float32 (B, D).
+        index: int64 (B,), position of each image in its data set.
+    """
+
+    embedding: Tensor
+    index: Tensor
+
+
+class LabelledPrediction(Prediction):
+    """Answer for a batch whose identities are known.
+
+    Attributes:
+        label: int64 (B,), identity ids.
+    """
+
+    label: Tensor
+
+
+class VerificationTask(TaskModule):
+    """Learns and measures embeddings in which images of one identity lie close together.
+
+    A verifier has no loss while it is measured, since its losses depend on how a batch is put together:
+    training is judged by its pairs of validation images. These also calibrate it. What they say is kept in
+    every checkpoint: ``threshold``, the distance up to which two images are taken for the same (nan before
+    the first validation), and ``calibration`` (2,), how probable that is, see ``probabilities``.
+
+    Args:
+        model: Gives embeddings and their distances; see there.
+        optimizer: See ``TaskModule``.
+        scheduler: See ``TaskModule``.
+        metadata: Of the data; C identities.
+        monitor: See ``TaskModule``.
+        mode: See ``TaskModule``.
+        max_pairs: Pairs that are measured; of more that are not listed by the data as many are drawn at
+            random, always the same. At least 2.
+        max_queries: Images that are looked up among the others, evenly spaced; at least 1.
+        decay_bias_and_norm: See ``TaskModule``.
+        head_lr_factor: See ``TaskModule``; the head is the embedding layer and what the loss learns.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+    """
+
+    model: Verifier
+    threshold: Tensor
+    calibration: Tensor
+
+    def __init__(
+        self,
+        *,
+        model: Verifier,
+        optimizer: OptimizerFactory,
+        scheduler: SchedulerFactory | None,
+        metadata: VerificationMetadata,
+        monitor: str = "val/auc",
+        mode: Literal["max", "min"] = "max",
+        max_pairs: int = 500_000,
+        max_queries: int = 5_000,
+        decay_bias_and_norm: bool = False,
+        head_lr_factor: float = 1.0,
+    ) -> None:
+        super().__init__(
+            model=model,
+            optimizer=optimizer,
+            scheduler=scheduler,
+            metadata=metadata,
+            monitor=monitor,
+            mode=mode,
+            decay_bias_and_norm=decay_bias_and_norm,
+            head_lr_factor=head_lr_factor,
+        )
+        _check_limits(max_pairs=max_pairs, max_queries=max_queries)
+        self.num_identities = metadata["num_identities"]
+        self.max_pairs = max_pairs
+        self.max_queries = max_queries
+        self.register_buffer("threshold", torch.tensor(float("nan")))
+        self.register_buffer("calibration", torch.full((2,), float("nan")))
+        self.measured: Measured | None = None
+        self._start_measuring()
+
+    def head_parameters(self) -> Collection[str]:
+        """The parameters of the embedding layer and of the loss."""
+        return self.model.head_parameters()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Embeddings (B, D) of uint8 RGB images (B, 3, H, W)."""
+        embeddings: Tensor = self.model(self.normalise(images))
+        return embeddings
+
+    def distances(self, a: Tensor, b: Tensor) -> Tensor:
+        """Distance (N, M) of each embedding of a (N, D) to each of b (M, D); smaller means more alike."""
+        return self.model.distances(a, b)
+
+    def pair_distances(self, a: Tensor, b: Tensor) -> Tensor:
+        """Distance (P,) of each embedding of a (P, D) to the one of b (P, D) in the same row."""
+        return self.model.pair_distances(a, b)
+
+    def probabilities(self, distance: Tensor) -> Tensor:
+        """Probability that two images so far apart show the same; nan before the first validation.
+
+        It counts matching and other pairs as equally frequent beforehand.
+
+        Args:
+            distance: Of any shape.
+        """
+        return torch.sigmoid(self.calibration[0] + self.calibration[1] * distance)
+
+    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Refuse impossible identities while they are on the CPU: on a GPU they would end the process."""
+        if "label" in batch:
+            check_identities(batch, known=self.num_identities if self.trainer.training else None)
+        return batch
+
+    def training_step(self, batch: VerificationBatch, batch_idx: int) -> Tensor:
+        """The loss of a batch, over the pairs that it lists, if it does."""
+        embeddings = self(batch["image"])
+        values = self.model.training_losses(embeddings, batch["label"], listed_pairs(batch["pairs"]))
+        loss = values["loss"]
+        size = len(batch["image"])
+        self.log("train/loss_step", loss, on_step=True, on_epoch=False, prog_bar=True, batch_size=size)
+        for name, value in values.items():
+            self.log(f"train/{name}", value.detach(), on_step=False, on_epoch=True, batch_size=size)
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget what was measured before."""
+        self._start_measuring()
+
+    def on_test_epoch_start(self) -> None:
+        """Forget what was measured before."""
+        self._start_measuring()
+
+    def validation_step(self, batch: VerificationBatch, batch_idx: int) -> LabelledPrediction:
+        """Embed a batch of the validation split, and remember it for the measures."""
+        return self._answer(batch)
+
+    def test_step(self, batch: VerificationBatch, batch_idx: int) -> LabelledPrediction:
+        """Embed a batch of the test split, and remember it for the measures."""
+        return self._answer(batch)
+
+    def on_validation_epoch_end(self) -> None:
+        """Measure once, over the images of all processes, and calibrate by what was found."""
+        found = self._measure("val", threshold=None)
+        if not self.trainer.sanity_checking:  # it sees a part only
+            self.threshold.fill_(found.threshold)
+            self.calibration.copy_(torch.from_numpy(logistic(found.distance, found.same)))
+
+    def on_test_epoch_end(self) -> None:
+        """Measure once, over the images of all processes, by the threshold of validation."""
+        found = self._measure("test", threshold=float(self.threshold))
+        if found.unresolved() and self.trainer.is_global_zero:
+            log.warning(found.unresolved())
+
+    def predict_step(self, batch: ImageBatch, batch_idx: int, dataloader_idx: int = 0) -> Prediction:
+        """Embeddings of a batch."""
+        return Prediction(embedding=self(batch["image"]), index=batch["index"])
+
+    @property
+    def columns(self) -> list[str]:
+        """Keys of every row."""
+        return [f"embedding_{number}" for number in range(self.model.embedding_size)]
+
+    def rows(self, output: Prediction) -> list[list[Row]]:
+        """Plain rows for a table, one for each image."""
+        columns = self.columns
+        return [[dict(zip(columns, values, strict=True))] for values in output["embedding"].tolist()]
+
+    def _answer(self, batch: VerificationBatch) -> LabelledPrediction:
+        embeddings = self(batch["image"])
+        self.tally.add(embeddings, labels=batch["label"], index=batch["index"], pairs=batch["pairs"])
+        return LabelledPrediction(embedding=embeddings, label=batch["label"], index=batch["index"])
+
+    def _start_measuring(self) -> None:
+        self.tally = Tally()
+
+    def _measure(self, stage: Stage, *, threshold: float | None) -> Measured:
+        seen, split = self._seen(), self._split(stage)
+        check_finite(seen, split=split)
+        found = measure(
+            seen,
+            embeddings=torch.from_numpy(seen.embeddings).to(self.device),
+            pair_distances=self.pair_distances,
+            distances=self.distances,
+            max_pairs=self.max_pairs,
+            max_queries=self.max_queries,
+            threshold=threshold,
+        )
+        self.measured = found
+        self._check_kinds(found, stage=stage, split=split)
+        for name, value in found.measures().items():
+            self.log(f"{stage}/{name}", value, on_step=False, on_epoch=True, batch_size=1)
+        return found
+
+    def _seen(self) -> Seen:
+        """The images of all processes."""
+        if self.trainer.world_size == 1:
+            return joined([self.tally])
+        everyone: list[Any] = [None] * self.trainer.world_size
+        distributed.all_gather_object(everyone, self.tally)
+        return joined(everyone)
+
+    def _split(self, stage: Stage) -> str:
+        """Name of the split that is measured: any can be tested on."""
+        datamodule = getattr(self.trainer, "datamodule", None)
+        return getattr(datamodule, "measured_split", stage) if stage == "test" else stage
+
+    def _check_kinds(self, found: Measured, *, stage: Stage, split: str) -> None:
+        """Refuse a split in which nothing can be verified; of a part of one, say what is left out."""
+        matching = int(found.same.sum())
+        if 0 < matching < len(found.same) or self.trainer.sanity_checking:
+            return
+        limit = self.trainer.limit_val_batches if stage == "val" else self.trainer.limit_test_batches
+        message = _one_kind(split, images=len(found.index), pairs=len(found.same), matching=matching)
+        if isinstance(limit, float) and limit == 1.0:
+            raise ValueError(f"{message}; {split} needs two images of one identity, and two identities")
+        if self.trainer.is_global_zero:
+            log.warning(
+                "%s: measures of pairs are left out (trainer.limit_%s_batches=%s)", message, stage, limit
+            )
+
+
+def _check_limits(*, max_pairs: int, max_queries: int) -> None:
+    if max_pairs < 2:
+        raise ValueError(f"task.max_pairs={max_pairs} must be at least 2: a matching pair, and another")
+    if max_queries < 1:
+        raise ValueError(f"task.max_queries={max_queries} must be at least 1")
+
+
+def _one_kind(split: str, *, images: int, pairs: int, matching: int) -> str:
+    which = "all of them matching" if matching else "none of them matching"
+    return f"the {split} split has {pairs} pairs of its {images} images, {which}"
