@@ -24,7 +24,8 @@ def inspect_identified(data: Identified, *, cache_dir: Path | None) -> dict[str,
         cache_dir: Folder to remember sizes and broken files in; None for data in memory.
     """
     tables = [
-        table("splits", ["split", "pictures", *_OF_SPLIT], [_split_row(data, split) for split in SPLITS]),
+        table("splits", _OF_SPLIT, [_split_row(data, split) for split in SPLITS]),
+        table("pairs that are compared", _OF_PAIRS, [_pairs_row(data, split) for split in SPLITS]),
         table(f"largest of {len(data.identity_names)} identities", ["identity", *SPLITS], _largest(data)),
     ]
     problems: list[Problem] = []
@@ -35,21 +36,12 @@ def inspect_identified(data: Identified, *, cache_dir: Path | None) -> dict[str,
     return {"title": data.title, "tables": tables, "problems": [found.plain() for found in problems]}
 
 
-_OF_SPLIT = (
-    "identities",
-    "of one picture",
-    "median",
-    "most",
-    "matching pairs",
-    "other pairs",
-    "pairs",
-    "folds",
-)
+_OF_SPLIT = ["split", "pictures", "identities", "of one picture", "median", "most"]
+_OF_PAIRS = ["split", "matching", "others", "pairs", "folds"]
 
 
 def _split_row(data: Identified, split: Split) -> list[Any]:
-    counts, pairs = data.counts(split), data.pairs[split]
-    folds = 0 if pairs is None else len(np.unique(pairs[pairs[:, 3] >= 0, 3]))
+    counts = data.counts(split)
     return [
         split,
         len(data.splits[split]),
@@ -57,10 +49,13 @@ def _split_row(data: Identified, split: Split) -> list[Any]:
         int(np.sum(counts == 1)),
         float(np.median(counts)),
         int(counts.max()),
-        *data.num_pairs(split),
-        "each two" if pairs is None else "listed",
-        folds or "-",
     ]
+
+
+def _pairs_row(data: Identified, split: Split) -> list[Any]:
+    pairs = data.pairs[split]
+    folds = 0 if pairs is None else len(np.unique(pairs[pairs[:, 3] >= 0, 3]))
+    return [split, *data.num_pairs(split), "each two" if pairs is None else "listed", folds or "-"]
 
 
 def _largest(data: Identified) -> list[list[Any]]:

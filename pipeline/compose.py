@@ -4,7 +4,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -25,6 +25,14 @@ CONF = PROJECT / "conf"
 
 NETWORK = "model@model.network"
 """How Hydra calls the choice of the network inside a model; people type `network=`."""
+
+FEATURES = "features"
+"""The choice of the features by which a model judges pictures; `features=run:<id>` names a run's, too."""
+
+OF_FEATURES = "model.features"
+"""Where they stand in the configuration; people may type `features.` before their arguments."""
+
+_RUNS_FEATURES = re.compile(rf"{FEATURES}=run:(\w*)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,14 +118,47 @@ def _prepare_process(verb: str) -> None:
     if "task" not in groups_of(verb):
         # And it takes every key that is also a folder of conf/ for the choice of a file.
         sys.argv[1:] = [re.sub("^task=", "task_name=", word) for word in sys.argv[1:]]
+        sys.argv[1:] = [_with_quotes(word, texts=_text_settings(verb)) for word in sys.argv[1:]]
     else:
-        sys.argv[1:] = _with_network(sys.argv[1:])
+        sys.argv[1:] = _in_full(sys.argv[1:])
     sys.argv[1:] = _overrides_last(sys.argv[1:])
 
 
-def _with_network(words: list[str]) -> list[str]:
-    """`network=resnet18` as Hydra calls it."""
-    return [re.sub("^network=", f"{NETWORK}=", word) for word in words]
+def _in_full(words: list[str]) -> list[str]:
+    """`network=resnet18` and `features=run:1a2b3c4d` as Hydra calls them."""
+    return [full for word in words for full in _one_in_full(word)]
+
+
+def _one_in_full(word: str) -> list[str]:
+    of_run = _RUNS_FEATURES.fullmatch(word)
+    if of_run:
+        # In quotes, because an id such as 12345678 or 1e5 is no number.
+        named = [f'{OF_FEATURES}.run="{of_run[1]}"'] if of_run[1] else []
+        return [f"{FEATURES}=run", *named]
+    return [re.sub(rf"^{FEATURES}\.", f"{OF_FEATURES}.", re.sub("^network=", f"{NETWORK}=", word))]
+
+
+def _with_quotes(word: str, *, texts: Collection[str]) -> str:
+    """A name or path that Hydra cannot read as it stands, in quotes: `identity=Łukasz`, `input=O'Brien`."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    key, _, value = word.partition("=")
+    if key not in texts:
+        return word
+    try:
+        OverridesParser.create().parse_override(word)
+    except HydraException:
+        return '{}="{}"'.format(key, value.replace('"', '\\"'))
+    return word
+
+
+def _text_settings(verb: str) -> frozenset[str]:
+    """Keys of a verb whose values are texts."""
+    from pipeline.signatures import find_signature
+
+    parameters = find_signature(f"pipeline.work.{verb}.run").parameters
+    return frozenset(key for key, parameter in parameters.items() if "str" in parameter.annotation_text)
 
 
 def _overrides_last(words: list[str]) -> list[str]:
@@ -178,11 +219,8 @@ def _broken_reference(error: Any, composed: Any) -> str:
 
 def _texts(*, verb: str, overrides: list[str]) -> dict[str, str]:
     """Settings that are texts, as they were typed: the run id 12345678 is no number, nor is 1e5."""
-    from pipeline.signatures import find_signature
-
-    parameters = find_signature(f"pipeline.work.{verb}.run").parameters
     typed = dict(override.split("=", 1) for override in overrides if "=" in override)
-    is_text = {key for key in typed.keys() & parameters.keys() if "str" in parameters[key].annotation_text}
+    is_text = typed.keys() & _text_settings(verb)
     # Texts in quotes are Hydra's affair, and null is none.
     return {key: typed[key] for key in is_text if _NUMBER_LIKE.fullmatch(typed[key])}
 
@@ -203,7 +241,7 @@ def compose_plain(*, verb: str, overrides: list[str]) -> dict[str, Any]:
 
     os.environ.setdefault("PIPELINE_ROOT", str(project_root()))
     with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
-        config = compose(config_name=verb, overrides=_with_network(overrides), return_hydra_config=True)
+        config = compose(config_name=verb, overrides=_in_full(overrides), return_hydra_config=True)
         HydraConfig.instance().set_config(config)
         with open_dict(config):
             del config["hydra"]
