@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from itertools import count
 from pathlib import Path
 from typing import Any, Literal, NotRequired
 
@@ -11,7 +12,7 @@ from datamodules.batch import VerificationMetadata
 from datamodules.drawing import captioned
 from datamodules.identified_dataset import VerificationDataset, collate
 from datamodules.identity_inspection import inspect_identified
-from datamodules.identity_samplers import IdentitySampler, PairSampler
+from datamodules.identity_samplers import IdentitySampler, PairSampler, kinds_in_batch
 from datamodules.labelled_inspection import only_problems
 from datamodules.raw_arrays import raw_arrays
 from datamodules.readers.identified import Identified
@@ -50,7 +51,8 @@ class VerificationDataModule(DataModule):
         sampler: ``identities`` trains on batches of some identities with ``images_per_identity`` pictures
             each; ``pairs`` on ``batch_size / 2`` pairs, those that training lists or else any two pictures.
         images_per_identity: At least 2; used with ``sampler=identities``.
-        match_share: Share of matching pairs in a batch, in [0, 1]; used with ``sampler=pairs``.
+        match_share: Share of matching pairs in a batch, in [0, 1]; used with ``sampler=pairs``, where it must
+            leave at least one pair of each kind.
     """
 
     def __init__(
@@ -170,11 +172,17 @@ class VerificationDataModule(DataModule):
 
         Returns:
             See `DataModule.inspect`.
+
+        Raises:
+            ValueError: If data cannot be used that ``data.on_error=skip`` would not leave out
+                (`BrokenRecords`), as a report of them promises that it would.
         """
         self.prepare_data()
         try:
             return inspect_identified(self.read_all(), cache_dir=self.cache_dir)
         except BrokenRecords as error:
+            if not error.skip_helps:
+                raise
             return only_problems(error)
 
     def dataset(self, split: Split, *, augment: bool) -> VerificationDataset:
@@ -243,6 +251,7 @@ class VerificationDataModule(DataModule):
                     f"data.batch_size={size} makes no whole pairs (data.sampler=pairs); set data.batch_size="
                     f"{size + 1}"
                 )
+            _check_kinds(size, self.match_share)
             return
         if size % each or size < 2 * each:
             fitting = sorted({max(size // each, 2) * each, (max(size // each, 1) + 1) * each})
@@ -269,3 +278,23 @@ def _check_sampler(sampler: str, images_per_identity: int, match_share: float) -
         )
     if not 0 <= match_share <= 1:
         raise ValueError(f"data.match_share={match_share} must be in [0, 1]")
+
+
+def _check_kinds(size: int, share: float) -> None:
+    """Refuse batches of pairs of one kind, from which nothing is learnt but to say that kind."""
+    matches, others = kinds_in_batch(batch_size=size, match_share=share)
+    if matches and others:
+        return
+    if 0 < share < 1:
+        # Half a pair of the rarer kind is rounded to a whole one, or to none.
+        least = max(2 * int(0.5 / min(share, 1 - share)) - 2, 4)
+        fits = (even for even in count(least, 2) if all(kinds_in_batch(batch_size=even, match_share=share)))
+        way_out = f"set data.batch_size={next(fits)} or more"
+        way_out += ", or data.match_share nearer to 0.5" if size > 2 else ""
+    else:
+        way_out = "set data.match_share=0.5" + (" and data.batch_size=4 or more" if size <= 2 else "")
+    raise ValueError(
+        f"data.match_share={share} of the {size // 2} pairs of data.batch_size={size} (data.sampler=pairs) "
+        f"makes {matches} matching and {others} other pairs, so that a batch has pairs of one kind only; "
+        f"{way_out}"
+    )

@@ -150,6 +150,12 @@ class IdentitySampler(BatchSampler):
         return pictures.reshape(self.num_batches, self.batch_size)
 
 
+def kinds_in_batch(*, batch_size: int, match_share: float) -> tuple[int, int]:
+    """Matching and other pairs in a batch of pictures; the share is rounded to whole pairs."""
+    matches = round(match_share * (batch_size // 2))
+    return matches, batch_size // 2 - matches
+
+
 class PairSampler(BatchSampler):
     """Batches of pairs, a fixed share of which matches.
 
@@ -173,8 +179,7 @@ class PairSampler(BatchSampler):
         self._labels = labels
         self._listed = listed
         self._decks = Decks(labels)
-        self._matches = round(match_share * (batch_size // 2))
-        self._others = batch_size // 2 - self._matches
+        self._matches, self._others = kinds_in_batch(batch_size=batch_size, match_share=match_share)
 
     def batches(self, generator: np.random.Generator) -> IntArray:
         """Neighbours are pairs: the matching ones of each batch first."""

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from datamodules.arrays import ByteArray
+from datamodules.orientation import PNG, orientation_of_png, orientation_of_webp, upright
 
 IMAGE_ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm"})
 """Endings, in lower case, of files that are taken for pictures."""
@@ -22,7 +23,7 @@ _START_OF_SCAN, _END_OF_IMAGE = 0xDA, b"\xff\xd9"
 def read_image(path: Path) -> ByteArray:
     """Read a picture as people see it.
 
-    The EXIF orientation of JPEGs is applied, grey becomes RGB, transparency is laid on white and 16 bits per
+    EXIF orientation is applied, grey and CMYK become RGB, transparency is laid on white and 16 bits per
     channel are scaled to 8.
 
     Returns:
@@ -32,10 +33,10 @@ def read_image(path: Path) -> ByteArray:
         ValueError: If there is no such file, or it is no picture, cut short or of another depth.
     """
     content = _whole_content(path)
-    # OpenCV turns a picture upright only when it reads it for colour, and then drops transparency,
+    # OpenCV turns most pictures upright only when it reads them for colour, and then drops transparency,
     # which a JPEG cannot have.
     flags = cv2.IMREAD_COLOR if _is_jpeg(content) else cv2.IMREAD_UNCHANGED
-    return _to_rgb(_to_bytes(_decoded(content, path, flags), path))
+    return _to_rgb(_to_bytes(upright(_decoded(content, path, flags), _left_to_turn(content)), path))
 
 
 def check_image(path: Path) -> str:
@@ -76,6 +77,15 @@ def to_grey(picture: ByteArray) -> ByteArray:
         return picture
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
     return np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), dtype=np.uint8)
+
+
+def _left_to_turn(content: bytes) -> int:
+    """Orientation of a picture that OpenCV does not apply by itself; it does so for JPEG and TIFF."""
+    if content.startswith(PNG):
+        return orientation_of_png(content) or 1
+    if content.startswith(b"RIFF") and content[8:12] == b"WEBP":
+        return orientation_of_webp(content)
+    return 1
 
 
 def _decoded(content: bytes, path: Path, flags: int) -> npt.NDArray[Any]:

@@ -26,12 +26,12 @@ class Pipeline:
 
     Args:
         compose: The steps.
-        image_size: Side in pixels that the recipe must end with.
+        image_size: Side in pixels that the recipe must end with; None for any size.
         channels: 1 makes the result grey, in all three channels.
         name: Where the recipe stands in the configuration, for messages.
     """
 
-    def __init__(self, compose: Composed, *, image_size: int, channels: int, name: str) -> None:
+    def __init__(self, compose: Composed, *, image_size: int | None, channels: int, name: str) -> None:
         self._compose = compose
         self._image_size = image_size
         self._channels = channels
@@ -45,7 +45,7 @@ class Pipeline:
             seed: Decides everything random; the same seed gives the same result in any process.
 
         Returns:
-            uint8 (3, image_size, image_size), RGB.
+            uint8 (3, image_size, image_size), or (3, H', W') where any size will do; RGB.
 
         Raises:
             ValueError: If the recipe gives another size or type, or cannot take the picture.
@@ -58,11 +58,11 @@ class Pipeline:
         return torch.from_numpy(np.ascontiguousarray(result.transpose(2, 0, 1)))
 
     def _check(self, result: ByteArray) -> None:
-        wanted = (self._image_size, self._image_size, 3)
-        if result.shape != wanted:
+        size = self._image_size
+        if size is not None and result.shape != (size, size, 3):
             raise ValueError(
                 f"{self._name} gives pictures of {result.shape[0]}x{result.shape[1]} pixels, but "
-                f"data.image_size={self._image_size}; end the recipe with a crop or resize to that size"
+                f"data.image_size={size}; end the recipe with a crop or resize to that size"
             )
         if result.dtype != np.uint8:
             raise ValueError(

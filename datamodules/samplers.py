@@ -137,6 +137,30 @@ class EpochSampler(TrainSampler):
         return generator.permutation(self.size), np.zeros(self.size, dtype=np.int64)
 
 
+class RepeatingSampler(TrainSampler):
+    """A given number of draws in each epoch, whatever the number of pictures.
+
+    Of few pictures each is drawn about as often as the others, with another augmentation each time; of many
+    an epoch sees a part, and another one the next time.
+
+    Args:
+        pictures: Number of items in the data set, at least 1.
+        size: Draws in an epoch, over all processes.
+        seed: With the epoch, decides the draws.
+    """
+
+    def __init__(self, *, pictures: int, size: int, seed: int) -> None:
+        super().__init__(size=size, seed=seed)
+        self._pictures = pictures
+
+    def order(self, epoch: int) -> tuple[IntArray, IntArray]:
+        """Permutations of all indices, one after the other; the repeat of each is its permutation."""
+        generator = np.random.default_rng(stable_hash(self.seed, epoch))
+        rounds = math.ceil(self.size / self._pictures)
+        indices = np.concatenate([generator.permutation(self._pictures) for _ in range(rounds)])
+        return indices[: self.size], np.repeat(np.arange(rounds), self._pictures)[: self.size]
+
+
 class BalancedSampler(TrainSampler):
     """As many draws as items, each of a uniformly chosen class, with replacement.
 
@@ -183,6 +207,24 @@ class OrderedSampler(SharingSampler):
         """The draws of this process; always of epoch 0, so that evaluation never varies."""
         world, rank = processes()
         return (Draw(index, 0, 0) for index in range(rank, self.size, world))
+
+
+class SharedSampler(OrderedSampler):
+    """Every item on every process: for evaluation of what is too little to be dealt out.
+
+    A measure that is a mean over all processes is the same as on one.
+
+    Args:
+        size: Number of items in the data set.
+    """
+
+    def __len__(self) -> int:
+        """All items."""
+        return self.size
+
+    def __iter__(self) -> Iterator[Draw]:
+        """The draws of any process."""
+        return (Draw(index, 0, 0) for index in range(self.size))
 
 
 def even_batch_size(*, size: int, batch_size: int, world: int) -> int:

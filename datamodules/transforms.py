@@ -40,12 +40,12 @@ REFUSALS = (ValueError, CropSizeError, cv2.error)
 """What steps raise when a picture does not suit them."""
 
 
-def compose(steps: Recipe, *, image_size: int, channels: int, name: str) -> Pipeline:
+def compose(steps: Recipe, *, image_size: int | None, channels: int, name: str) -> Pipeline:
     """Make a pipeline for pictures without targets of a recipe's steps; see `Pipeline`.
 
     Args:
         steps: Named steps in order; None leaves a step out.
-        image_size: Side in pixels that the recipe must end with.
+        image_size: Side in pixels that the recipe must end with; None for any size.
         channels: 1 makes the result grey, in all three channels.
         name: Where the recipe stands in the configuration, for messages.
     """

@@ -25,6 +25,23 @@ def listed_pairs(rows: Sequence[Tensor]) -> Pairs | None:
     return Pairs(first=found.first, second=found.second, same=found.same)
 
 
+def check_learnt(learnt: int | None, *, known: int) -> None:
+    """Refuse a model that would meet identities that it has no weights for.
+
+    Args:
+        learnt: Identities that the model tells apart; None: as many as there are.
+        known: C, identities of the training split.
+
+    Raises:
+        ValueError: If there are more than the model has.
+    """
+    if learnt is not None and learnt < known:
+        raise ValueError(
+            f"model.num_identities={learnt}, but training has {known} identities; leave it null, which "
+            "takes as many as the data have"
+        )
+
+
 def check_identities(batch: VerificationBatch, *, known: int | None) -> None:
     """Look for identities that cannot be.
 

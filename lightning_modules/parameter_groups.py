@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from torch import nn
-from torch.optim import Optimizer
+from torch.optim import LBFGS, Optimizer
 
 ParameterGroup = dict[str, Any]
 OptimizerFactory = Callable[[Iterable[ParameterGroup]], Optimizer]
@@ -50,16 +50,24 @@ def build_optimizer(
     """Build an optimiser and give the groups of the head a learning rate of their own.
 
     Args:
-        factory: Takes parameter groups; knows the learning rate of the body.
+        factory: Takes parameter groups; knows the learning rate of the body. L-BFGS, which
+            takes one group only and knows no weight decay, gets all in one.
         groups: From ``parameter_groups``.
         head_lr_factor: Learning rate of the head, as a multiple of the body's, above 0.
 
     Raises:
-        ValueError: If the factor is not above 0, or there is no head to apply it to.
+        ValueError: If the factor is not above 0, or there is no head to apply it to, or the optimiser has one
+            rate for all.
     """
     if head_lr_factor <= 0:
         raise ValueError(f"task.head_lr_factor={head_lr_factor} must be above 0")
-    optimizer = factory(groups)
+    kind = getattr(factory, "func", factory)
+    if kind is LBFGS and head_lr_factor != 1.0:
+        raise ValueError(
+            f"task.head_lr_factor={head_lr_factor}, but L-BFGS has one rate for all; set it to 1, or choose "
+            "another optimizer"
+        )
+    optimizer = factory([_all_in_one(groups)] if kind is LBFGS else groups)
     heads = [group for group in optimizer.param_groups if group["name"].startswith("head")]
     if head_lr_factor != 1.0 and not heads:
         raise ValueError(
@@ -68,6 +76,10 @@ def build_optimizer(
     for group in heads:
         group["lr"] *= head_lr_factor
     return optimizer
+
+
+def _all_in_one(groups: list[ParameterGroup]) -> ParameterGroup:
+    return {"name": "body", "params": [parameter for group in groups for parameter in group["params"]]}
 
 
 def _not_decayed(model: nn.Module) -> frozenset[str]:

@@ -9,16 +9,19 @@ from torch import Tensor, distributed
 
 from datamodules.batch import ImageBatch, VerificationBatch, VerificationMetadata
 from lightning_modules.base import SchedulerFactory, Stage, TaskModule
-from lightning_modules.images_with_identities import check_identities, listed_pairs
+from lightning_modules.images_with_identities import check_identities, check_learnt, listed_pairs
 from lightning_modules.metrics.verification.calibration import logistic
 from lightning_modules.metrics.verification.measured import Measured, measure
 from lightning_modules.metrics.verification.records import Seen, Tally, check_finite, joined
+from lightning_modules.metrics.verification.roc import accepted
 from lightning_modules.models.verification.verifier import Verifier
 from lightning_modules.parameter_groups import OptimizerFactory
 
 log = logging.getLogger(__name__)
 
 Row = dict[str, str | float]
+
+_BELOW_HALF = 0.5 - 2**-24  # in 32 bits, too
 
 
 class Prediction(TypedDict):
@@ -49,7 +52,8 @@ class VerificationTask(TaskModule):
     A verifier has no loss while it is measured, since its losses depend on how a batch is put together:
     training is judged by its pairs of validation images. These also calibrate it. What they say is kept in
     every checkpoint: ``threshold``, the distance up to which two images are taken for the same (nan before
-    the first validation), and ``calibration`` (2,), how probable that is, see ``probabilities``.
+    the first validation), ``calibration`` (2,), how probable that is, see ``logistic`` and
+    ``probabilities``, and ``false_accept_rate``, the share of other pairs that the threshold accepts.
 
     Args:
         model: Gives embeddings and their distances; see there.
@@ -65,12 +69,13 @@ class VerificationTask(TaskModule):
         head_lr_factor: See ``TaskModule``; the head is the embedding layer and what the loss learns.
 
     Raises:
-        ValueError: If an argument is out of its range.
+        ValueError: If an argument is out of its range, or the model knows fewer identities than there are.
     """
 
     model: Verifier
     threshold: Tensor
     calibration: Tensor
+    false_accept_rate: Tensor
 
     def __init__(
         self,
@@ -98,10 +103,13 @@ class VerificationTask(TaskModule):
         )
         _check_limits(max_pairs=max_pairs, max_queries=max_queries)
         self.num_identities = metadata["num_identities"]
+        check_learnt(model.num_identities, known=self.num_identities)
         self.max_pairs = max_pairs
         self.max_queries = max_queries
         self.register_buffer("threshold", torch.tensor(float("nan")))
         self.register_buffer("calibration", torch.full((2,), float("nan")))
+        self.register_buffer("false_accept_rate", torch.tensor(float("nan")))
+        self.register_load_state_dict_pre_hook(_with_rate)  # type: ignore[no-untyped-call]
         self.measured: Measured | None = None
         self._start_measuring()
 
@@ -125,12 +133,14 @@ class VerificationTask(TaskModule):
     def probabilities(self, distance: Tensor) -> Tensor:
         """Probability that two images so far apart show the same; nan before the first validation.
 
-        It counts matching and other pairs as equally frequent beforehand.
+        It counts matching and other pairs as equally frequent beforehand. It is at least 0.5 up to the
+        threshold and below that from there on, whatever is rounded.
 
         Args:
             distance: Of any shape.
         """
-        return torch.sigmoid(self.calibration[0] + self.calibration[1] * distance)
+        found = torch.sigmoid(self.calibration[1] * (distance - self.threshold))
+        return torch.where(distance > self.threshold, found.clamp(max=_BELOW_HALF), found)
 
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Refuse impossible identities while they are on the CPU: on a GPU they would end the process."""
@@ -169,8 +179,7 @@ class VerificationTask(TaskModule):
         """Measure once, over the images of all processes, and calibrate by what was found."""
         found = self._measure("val", threshold=None)
         if not self.trainer.sanity_checking:  # it sees a part only
-            self.threshold.fill_(found.threshold)
-            self.calibration.copy_(torch.from_numpy(logistic(found.distance, found.same)))
+            self._calibrate(found)
 
     def on_test_epoch_end(self) -> None:
         """Measure once, over the images of all processes, by the threshold of validation."""
@@ -196,6 +205,13 @@ class VerificationTask(TaskModule):
         embeddings = self(batch["image"])
         self.tally.add(embeddings, labels=batch["label"], index=batch["index"], pairs=batch["pairs"])
         return LabelledPrediction(embedding=embeddings, label=batch["label"], index=batch["index"])
+
+    def _calibrate(self, found: Measured) -> None:
+        threshold = found.threshold
+        self.threshold.fill_(threshold)
+        self.calibration.copy_(torch.from_numpy(logistic(found.distance, found.same, threshold=threshold)))
+        _, false = accepted(found.distance, found.same, threshold=threshold)
+        self.false_accept_rate.fill_(false)
 
     def _start_measuring(self) -> None:
         self.tally = Tally()
@@ -244,6 +260,11 @@ class VerificationTask(TaskModule):
             log.warning(
                 "%s: measures of pairs are left out (trainer.limit_%s_batches=%s)", message, stage, limit
             )
+
+
+def _with_rate(_: Any, state: dict[str, Any], prefix: str, *__: Any) -> None:
+    """Open checkpoints from before there was a rate; of them none is known."""
+    state.setdefault(f"{prefix}false_accept_rate", torch.tensor(float("nan")))
 
 
 def _check_limits(*, max_pairs: int, max_queries: int) -> None:

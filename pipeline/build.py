@@ -19,6 +19,8 @@ from pipeline.signatures import find_signature
 
 Config = dict[str, Any]
 
+_PARTS = ("network", "features")  # of a model, which may have weights of their own
+
 
 def _build(node: Mapping[str, Any], **supplied: Any) -> Any:
     """Build one node; only classes and functions of known packages, wherever the configuration came from."""
@@ -66,8 +68,8 @@ def filled_from_data(config: Config, datamodule: Any) -> Config:
         datamodule: The data, set up.
 
     Returns:
-        A copy with `num_classes`, `in_channels`, `image_size`, `scale`, `num_identities` and `anchors` of the
-        model filled in, and the same of the network inside it.
+        A copy with `num_classes`, `in_channels`, `image_size`, `scale`, `num_identities`, `content_size` and
+        `anchors` of the model filled in, and the same of the network inside it.
     """
     metadata = datamodule.metadata
     filled = copy.deepcopy(config)
@@ -77,6 +79,7 @@ def filled_from_data(config: Config, datamodule: Any) -> Config:
         "image_size": metadata.get("image_size"),
         "scale": metadata.get("scale"),
         "num_identities": metadata.get("num_identities"),
+        "content_size": metadata.get("content_size"),
     }
     model = filled["model"]
     for node in (model, model.get("network") or {}):
@@ -92,9 +95,10 @@ def filled_from_data(config: Config, datamodule: Any) -> Config:
 
 def without_weights(model: Mapping[str, Any]) -> Config:
     """The node of a model that gets its weights from a checkpoint: nothing is downloaded or read first."""
+    parts = {name: model[name] for name in _PARTS if isinstance(model.get(name), Mapping)}
+    inside = {name: without_weights(part) for name, part in parts.items()}
     if "load_weights" in find_signature(model["_target_"]).parameters:
-        return {**model, "load_weights": False}
-    inside = {"network": without_weights(model["network"])} if "network" in model else {}
+        return {**model, **inside, "load_weights": False}
     return {**model, **inside, **({"pretrained": False} if "pretrained" in model else {})}
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import EXIT_MISTAKE, Mistake, tell
+from pipeline.features import spelt_out
 
 if TYPE_CHECKING:
     from pipeline.validate import Problem
@@ -25,14 +26,6 @@ CONF = PROJECT / "conf"
 
 NETWORK = "model@model.network"
 """How Hydra calls the choice of the network inside a model; people type `network=`."""
-
-FEATURES = "features"
-"""The choice of the features by which a model judges pictures; `features=run:<id>` names a run's, too."""
-
-OF_FEATURES = "model.features"
-"""Where they stand in the configuration; people may type `features.` before their arguments."""
-
-_RUNS_FEATURES = re.compile(rf"{FEATURES}=run:(\w*)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,16 +119,7 @@ def _prepare_process(verb: str) -> None:
 
 def _in_full(words: list[str]) -> list[str]:
     """`network=resnet18` and `features=run:1a2b3c4d` as Hydra calls them."""
-    return [full for word in words for full in _one_in_full(word)]
-
-
-def _one_in_full(word: str) -> list[str]:
-    of_run = _RUNS_FEATURES.fullmatch(word)
-    if of_run:
-        # In quotes, because an id such as 12345678 or 1e5 is no number.
-        named = [f'{OF_FEATURES}.run="{of_run[1]}"'] if of_run[1] else []
-        return [f"{FEATURES}=run", *named]
-    return [re.sub(rf"^{FEATURES}\.", f"{OF_FEATURES}.", re.sub("^network=", f"{NETWORK}=", word))]
+    return [full for word in words for full in spelt_out(re.sub("^network=", f"{NETWORK}=", word))]
 
 
 def _with_quotes(word: str, *, texts: Collection[str]) -> str:

@@ -4,10 +4,11 @@ import logging
 
 from rich.console import Console
 
-console = Console(highlight=False)
+# Without emoji, because `:100:` is a line of a file, and `:name:` may stand in a path.
+console = Console(highlight=False, emoji=False)
 """Standard output. Not a terminal (a file, a pipe, CI): plain text at 80 columns, no escape codes."""
 
-error_console = Console(stderr=True, highlight=False)
+error_console = Console(stderr=True, highlight=False, emoji=False)
 """Standard error, for what must not end up in a file that standard output was sent to."""
 
 

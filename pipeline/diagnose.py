@@ -14,6 +14,7 @@ from yaml import YAMLError
 
 from pipeline import fitting
 from pipeline.compose import CONF, NETWORK, compose_plain, problems_of
+from pipeline.features import CHOICE, FEATURES, NODE
 from pipeline.problems import way_out
 from pipeline.validate import Problem, nearest, report
 
@@ -36,6 +37,9 @@ def explain(*, verb: str, words: list[str], error: Exception, folders: list[Path
     kept = [word for word in words if not _take(problems, _problem_of_word(word, folders))]
     if f"Could not override '{NETWORK}'" in str(error):
         kept = [word for word in kept if not _take(problems, _no_network(word))]
+    if f"Could not override '{CHOICE}'" in str(error):
+        kept = [word for word in kept if not _take(problems, _no_features(word))]
+        kept = [word for word in kept if not word.startswith(f"{NODE}.")]
     try:
         problems += problems_of(
             verb=verb,
@@ -96,6 +100,16 @@ def _no_network(word: str) -> Problem | None:
     tasks = " or ".join(f"task={task}" for task in fitting.tasks_with_networks())
     message = f"only models of {tasks} are built around a network; leave it out, or choose model={value}"
     return Problem(key="network", value=value, message=message, suggestion="")
+
+
+def _no_features(word: str) -> Problem | None:
+    """Features for a model that judges nothing by them."""
+    key, _, value = word.partition("=")
+    if key != CHOICE:
+        return None
+    tasks = " or ".join(f"task={task}" for task in fitting.tasks_with_features())
+    message = f"only models of {tasks} judge pictures by features; leave it out"
+    return Problem(key=FEATURES, value=value, message=message, suggestion="")
 
 
 def _syntax_message(error: Exception) -> str:

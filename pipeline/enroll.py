@@ -1,9 +1,11 @@
 """`make enroll`: people for a run to know again."""
 
 import sys
+from pathlib import Path
 
 from pipeline.compose import Composed, run_verb
 from pipeline.errors import Mistake
+from pipeline.image_files import check_images
 from pipeline.launch import launch
 from pipeline.runs import check_run
 
@@ -19,6 +21,9 @@ def _start(composed: Composed) -> int:
     # To forget somebody in a gallery that is named, no run is needed.
     if settings["input"] is not None or settings["gallery"] is None:
         check_run(root=composed.root, settings=settings)
+    # What is wrong inside a folder is said with the names that are expected there, which takes longer.
+    if settings["input"] is not None and not Path(settings["input"]).expanduser().is_dir():
+        check_images(settings["input"])
     return launch(composed)
 
 

@@ -18,6 +18,7 @@ NETWORKS = "classification"
 """The task of whose models any may stand inside a model of another task."""
 
 _AROUND = "- /model@network:"  # in the defaults of a model that is built around a network
+_JUDGING = "- /features:"  # in those of one that judges pictures by features
 _TASK = "${choices.task}"  # in the target of a file that serves several tasks
 
 
@@ -58,8 +59,18 @@ def tasks_of(group: str, name: str) -> tuple[str, ...]:
 @cache
 def tasks_with_networks() -> tuple[str, ...]:
     """Tasks of which a model is built around a network that is chosen with ``network=``, sorted."""
-    around = {name for name, text in _texts("model").items() if _AROUND in text}
-    return tuple(task for task in sorted(known_tasks()) if around & set(names_for_task("model", task)))
+    return _tasks_of_models_with(_AROUND)
+
+
+@cache
+def tasks_with_features() -> tuple[str, ...]:
+    """Tasks of which a model judges pictures by features that are chosen with ``features=``, sorted."""
+    return _tasks_of_models_with(_JUDGING)
+
+
+def _tasks_of_models_with(words: str) -> tuple[str, ...]:
+    having = {name for name, text in _texts("model").items() if words in text}
+    return tuple(task for task in sorted(known_tasks()) if having & set(names_for_task("model", task)))
 
 
 def networks() -> tuple[str, ...]:

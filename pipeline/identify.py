@@ -3,12 +3,14 @@
 import sys
 
 from pipeline.compose import Composed, run_verb
+from pipeline.image_files import check_images
 from pipeline.launch import launch
 from pipeline.runs import check_run
 
 
 def _start(composed: Composed) -> int:
     check_run(root=composed.root, settings=composed.settings)
+    check_images(composed.settings["input"])
     return launch(composed)
 
 

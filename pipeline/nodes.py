@@ -66,8 +66,11 @@ _KINDS = {str: "text", int: "an integer", float: "a fraction", bool: "true or fa
 SUPPLIED: Mapping[str, frozenset[str]] = {"task": frozenset({"model", "optimizer", "scheduler", "metadata"})}
 # What build.py fills in where it is null: from the data, or from the run.
 FILLED: Mapping[str, frozenset[str]] = {
-    "model": frozenset({"num_classes", "in_channels", "image_size", "scale", "num_identities"}),
+    "model": frozenset(
+        {"num_classes", "in_channels", "image_size", "scale", "num_identities", "content_size"}
+    ),
     "model.network": frozenset({"in_channels", "image_size"}),
+    "model.features": frozenset({"network", "weights"}),
     "logger": frozenset({"save_dir", "run_name", "uri", "artifact_location", "tags", "run_id"}),
 }
 

@@ -32,6 +32,7 @@ class RunFacts:
         class_names: Names of the classes, as many as counts.
         identities: Of each split; empty where there are classes.
         pairs: What is compared in the test: numbers of matching and of other pairs; empty where nothing is.
+        notes: What else there is to say of what is trained, by label.
         batch_size: Images in one step on one device.
         accumulated: Steps that share one update.
         devices: Number of devices that train together.
@@ -59,6 +60,7 @@ class RunFacts:
     counted: str = "images"
     identities: Mapping[str, int] = field(default_factory=dict)
     pairs: Sequence[int] = ()
+    notes: Mapping[str, str] = field(default_factory=dict)
     batch_size: int
     accumulated: int = 1
     devices: int = 1
@@ -87,6 +89,7 @@ class RunResult:
         kept: Which weights were kept, in words.
         seconds: Duration of the run.
         folder: The run's folder.
+        picture: Path of the picture that was painted; empty where none was.
         places: What lies in the folder, such as figures/ and metrics.json.
         tracking: Address of MLflow; empty where there is none.
         commands: What to type next, with a reason each: {"make ui": "see every run"}.
@@ -100,6 +103,7 @@ class RunResult:
     kept: str
     seconds: float
     folder: Path
+    picture: str = ""
     places: Sequence[str] = ()
     tracking: str = ""
     commands: Mapping[str, str] = field(default_factory=dict)
@@ -115,6 +119,7 @@ def first_panel(facts: RunFacts) -> RenderableType:
         "test pairs": " · ".join(
             f"{count:,} {kind}" for count, kind in zip(facts.pairs, ("matching", "others"), strict=False)
         ),
+        **facts.notes,
         "training": _training(facts),
         "device": f"{facts.device}, {facts.precision}",
         "folder": shown_path(facts.folder),
@@ -130,6 +135,7 @@ def last_panel(result: RunResult) -> RenderableType:
     """Result against the baselines, where everything lies, and what to type next."""
     parts: list[RenderableType] = [_comparison(result), Text()]
     rows = {
+        "picture": result.picture,
         "weights": result.kept,
         "measures": _measures(result),
         "folder": shown_path(result.folder),

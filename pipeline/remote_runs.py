@@ -21,25 +21,26 @@ _FOLDER_NAME = re.compile(r"\w[\w.-]*")
 _NEEDED = ("config.yaml", "checkpoints")
 
 
-def find_or_fetch(*, root: Path, name: str, task: str | None) -> Run:
+def find_or_fetch(*, root: Path, name: str, task: str | None, key: str = "run") -> Run:
     """The run that a person means, from this machine or else from the MLflow server.
 
     Args:
         root: The project's root folder.
         name: As for `find_run`; only a whole run id is looked for on the server.
         task: As for `find_run`.
+        key: As for `find_run`.
 
     Raises:
         Mistake: The run is neither here nor there.
     """
     try:
-        return find_run(root=root, name=name, task=task, trained=True)
+        return find_run(root=root, name=name, task=task, trained=True, key=key)
     except Mistake:
         if not WHOLE_ID.fullmatch(name):
             raise
         if not _fetch(root=root, run_id=name):
             raise
-    return find_run(root=root, name=name, task=task, trained=True)
+    return find_run(root=root, name=name, task=task, trained=True, key=key)
 
 
 def _fetch(*, root: Path, run_id: str) -> bool:

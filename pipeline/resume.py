@@ -28,7 +28,7 @@ def resumed(composed: Composed) -> Composed:
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
     parsed = OverridesParser.create().parse_overrides(composed.overrides)
-    typed = {"network" if item.package else item.key_or_group: item for item in parsed}
+    typed = {_as_typed(item): item for item in parsed}
     task = str(typed["task"].value()) if "task" in typed else None
     run = find_run(root=composed.root, name=composed.settings["resume"], task=task, key="resume")
     config = run.config
@@ -40,6 +40,12 @@ def resumed(composed: Composed) -> Composed:
         raise Mistake(report(problems))
     settings = {**composed.settings, "seed": config["seed"], "resume": run.run_id}
     return replace(composed, config=config, settings=settings)
+
+
+def _as_typed(override: Any) -> str:
+    """The key as a person knows it: a file inside the model is chosen by `network=` or `features=`."""
+    is_network = override.package is not None and override.key_or_group == "model"
+    return "network" if is_network else str(override.key_or_group)
 
 
 def _change(config: dict[str, Any], *, key: str, value: Any) -> None:

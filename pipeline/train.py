@@ -3,12 +3,16 @@
 import sys
 
 from pipeline.compose import Composed, run_verb
+from pipeline.features import check_features
 from pipeline.launch import launch
 from pipeline.resume import resumed
 
 
 def _start(composed: Composed) -> int:
-    return launch(resumed(composed) if composed.settings["resume"] else composed)
+    if composed.settings["resume"]:
+        return launch(resumed(composed))
+    check_features(root=composed.root, config=composed.config)
+    return launch(composed)
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from pipeline import fitting
+from pipeline.features import several_processes, wrong_features
 from pipeline.measures import check_watched
 from pipeline.nodes import ALLOWED_PACKAGES, RESERVED, check_node, refusal
 from pipeline.problems import MISSING, Problem, nearest, report, way_out
@@ -33,6 +34,7 @@ def find_problems(config: Config, *, top_level: Collection[str]) -> list[Problem
         Every problem, in the order of the configuration where it has one; empty where all is well.
     """
     checks: list[Callable[[Config], Iterator[Problem]]] = [
+        wrong_features,
         _missing_values,
         lambda whole: _unknown_top_level(whole, top_level),
         _not_nodes,
@@ -42,6 +44,7 @@ def find_problems(config: Config, *, top_level: Collection[str]) -> list[Problem
         _plain_values,
         _other_task,
         _other_recipe,
+        several_processes,
         _folds,
         _measures,
         _nesterov,

@@ -3,12 +3,15 @@
 import sys
 
 from pipeline.compose import Composed, run_verb
+from pipeline.image_files import image_file
 from pipeline.launch import launch
 from pipeline.runs import check_run
 
 
 def _start(composed: Composed) -> int:
     check_run(root=composed.root, settings=composed.settings)
+    for key in ("a", "b"):
+        image_file(key, composed.settings[key])
     return launch(composed)
 
 

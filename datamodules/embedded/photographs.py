@@ -40,6 +40,11 @@ def read_photographs(split: str) -> list[ByteArray]:
     return [read_image(shipped_path(name)) for name in PHOTOGRAPHS[split]]
 
 
+def photograph_names() -> dict[str, str]:
+    """What people call the photographs, such as ``coffee``, with package and file of each."""
+    return {Path(file).stem: file for files in PHOTOGRAPHS.values() for file in files}
+
+
 def photographs_digest() -> str:
     """Sha256 over names and contents of all files, in hex.
 

@@ -1,6 +1,7 @@
 """Rows of a CSV file with a header, each with the line it stands in."""
 
 import csv
+import posixpath
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -45,6 +46,32 @@ def read_rows(path: Path, *, needed: Sequence[str], optional: Sequence[str]) -> 
     if not rows:
         raise ValueError(f"{path} names no pictures")
     return rows
+
+
+def roots_of(root: Path) -> tuple[str, str]:
+    """The folder that paths are relative to, as it is named and without links; both end in ``/``."""
+    named, real = posixpath.normpath(root.absolute()), root.resolve()
+    return posixpath.join(named, ""), posixpath.join(real, "")
+
+
+def one_spelling(path: str, *, roots: tuple[str, str]) -> str:
+    """Spell a path as every cell that names the same picture does: ``a.png`` also where it is ``./a.png``.
+
+    Args:
+        path: Relative to the root, or absolute; empty stays empty.
+        roots: See `roots_of`.
+
+    Returns:
+        A path relative to the root, without ``.`` and ``//``; one outside of the root stays absolute, or
+        begins with ``..``.
+    """
+    if not path:
+        return path
+    whole = "/" + posixpath.normpath(posixpath.join(roots[1], path)).lstrip("/")  # "//a" is "/a"
+    root = next((root for root in roots if whole.startswith(root)), None)
+    if root is not None:
+        return whole.removeprefix(root)
+    return whole if posixpath.isabs(path) else posixpath.normpath(path)
 
 
 def _check_header(

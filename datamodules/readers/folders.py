@@ -59,7 +59,7 @@ def _classes(folder: Path, words: tuple[str, str]) -> dict[str, list[Path]]:
         raise ValueError(
             f"{folder} has no folders, but needs one for each {words[0]} with its pictures inside"
         )
-    classes = {name: _pictures(folder / name) for name in names}
+    classes = {name: list_pictures(folder / name) for name in names}
     empty = [name for name, pictures in classes.items() if not pictures]
     if empty:
         raise ValueError(
@@ -68,7 +68,8 @@ def _classes(folder: Path, words: tuple[str, str]) -> dict[str, list[Path]]:
     return classes
 
 
-def _pictures(folder: Path) -> list[Path]:
+def list_pictures(folder: Path) -> list[Path]:
+    """Files with endings of pictures in a folder and below it, by path; hidden ones are left alone."""
     found = []
     for parent, folders, files in os.walk(folder, followlinks=True):
         folders[:] = sorted(name for name in folders if not name.startswith("."))

@@ -28,7 +28,8 @@ class LfwFiles:
     Attributes:
         data_dir: Folder with a folder for each person.
         pairs_dir: Folder with the lists of pairs.
-        on_error: With ``skip`` broken pictures are left out with their pairs; every file is read once for it.
+        on_error: With ``skip`` broken pictures are left out with their pairs, for which every file is read
+            once, and so are pairs that are listed before.
         missing: With ``skip`` pairs whose pictures are not there are left out; else they are problems.
     """
 
@@ -54,7 +55,9 @@ class LfwFiles:
     def pairs(self, name: str, people: Mapping[str, Sequence[str]]) -> list[ListedPair]:
         """Pairs of one list."""
         pictures = {PurePosixPath(path).stem: path for paths in people.values() for path in paths}
-        return read_lfw_list(self.pairs_dir / name, pictures=pictures, missing=self.missing)
+        return read_lfw_list(
+            self.pairs_dir / name, pictures=pictures, on_error=self.on_error, missing=self.missing
+        )
 
 
 def read_lfw_alone(files: LfwFiles, *, fold: int | None, cut: Cut) -> Identified:

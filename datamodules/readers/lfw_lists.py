@@ -9,23 +9,27 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from datamodules.readers.listing import OnError
-from datamodules.readers.pair_lists import ListedPair, repeated
+from datamodules.readers.pair_lists import ListedPair, impossible, once, repeated
 from datamodules.readers.problems import BrokenRecords, Place, Problem
 
 WHERE = "http://vis-www.cs.umass.edu/lfw/"
 _GET = f"get it from {WHERE}, or set data.pairs_dir to the folder that has it"
 _WAY_OUT = (
-    "correct them, or get the list anew (data.on_error=skip leaves out pairs whose pictures are not there)"
+    "correct them, or get the list anew (data.on_error=skip leaves out only pairs that are listed before, "
+    "and pairs whose pictures are not there)"
 )
 _MATCH, _OTHER = "Name 1 4, for two pictures of one person", "Name 1 Other_Name 2, for two people"
 
 
-def read_lfw_list(path: Path, *, pictures: Mapping[str, str], missing: OnError) -> list[ListedPair]:
+def read_lfw_list(
+    path: Path, *, pictures: Mapping[str, str], on_error: OnError, missing: OnError
+) -> list[ListedPair]:
     """Read a list of pairs; those of a list with one fold have none.
 
     Args:
         path: The file.
         pictures: Path of each picture by its name without ending, such as ``Aaron_Peirsol_0001``.
+        on_error: With ``skip`` pairs that are listed before in their fold are left out.
         missing: With ``skip`` pairs whose pictures are not there are left out.
 
     Raises:
@@ -37,23 +41,27 @@ def read_lfw_list(path: Path, *, pictures: Mapping[str, str], missing: OnError) 
     lines = [line.split() for line in path.read_text(encoding="utf-8-sig").rstrip().split("\n")]
     folds, each = _head(path, lines)
     pairs: list[ListedPair] = []
-    problems: list[Problem] = []
+    wrong: list[Problem] = []
+    spare: list[Problem] = []
     for number, words in enumerate(lines[1:]):
         place = Place(str(path), number + 2, "")
         fold, within = divmod(number, 2 * each)
         texts = _wrong_words(words, is_match=within < each)
+        wrong += [Problem(place, text) for text in texts]
         names = [] if texts else _names(words)
         absent = [name for name in names if name not in pictures]
         if missing == "raise":
-            texts += [f"there is no picture {name} in data.data_dir" for name in absent]
-        problems += [Problem(place, text) for text in texts]
+            spare += [Problem(place, f"there is no picture {name} in data.data_dir") for name in absent]
         if names and not absent:
             first, second = (pictures[name] for name in names)
             own = fold if folds > 1 else -1
             pairs.append(ListedPair(place, first, second, same=within < each, split="", fold=own))
-    problems += repeated(pairs)
-    if problems:
-        raise BrokenRecords(problems, title=str(path), way_out=_WAY_OUT)
+    if on_error == "skip":
+        pairs = once(pairs, where=path)
+    wrong += impossible(pairs)
+    spare += repeated(pairs)
+    if wrong or spare:
+        raise BrokenRecords([*wrong, *spare], title=str(path), way_out=_WAY_OUT, skip_helps=not wrong)
     return pairs
 
 

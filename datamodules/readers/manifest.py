@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from datamodules.readers.csv_rows import read_rows
+from datamodules.readers.csv_rows import one_spelling, read_rows, roots_of
 from datamodules.readers.listing import Listing, OnError
 from datamodules.readers.problems import BrokenRecords, Place, Problem
 
@@ -47,7 +47,7 @@ def list_manifest(
         ValueError: If lines are wrong (`BrokenRecords`); names file and line.
     """
     root = manifest.parent if data_dir is None else data_dir
-    rows = _rows(manifest, column)
+    rows = _rows(manifest, column, root)
     names = _class_names(rows) if class_names is None else list(class_names)
     number = {name: index for index, name in enumerate(names)}
     problems = [
@@ -67,9 +67,10 @@ def list_manifest(
     )
 
 
-def _rows(manifest: Path, column: str) -> list[Row]:
+def _rows(manifest: Path, column: str, root: Path) -> list[Row]:
+    roots = roots_of(root)
     return [
-        Row(row.place, row.cells["path"], row.cells[column], row.cells["split"])
+        Row(row.place, one_spelling(row.cells["path"], roots=roots), row.cells[column], row.cells["split"])
         for row in read_rows(manifest, needed=("path", column), optional=("split",))
     ]
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,7 +68,9 @@ class Listed:
     cache_dir: Path
 
 
-def to_identified(listed: Listed, *, on_error: OnError, way_out: str) -> Identified:
+def to_identified(
+    listed: Listed, *, on_error: OnError, way_out: str, widen: Collection[str] = ()
+) -> Identified:
     """Leave out broken files if asked for, and pairs of which a picture is not left in their split.
 
     Args:
@@ -76,6 +78,7 @@ def to_identified(listed: Listed, *, on_error: OnError, way_out: str) -> Identif
         on_error: With ``skip`` every file is read once, and the result remembered beside the data;
             with ``raise`` a broken file is met when it is trained on.
         way_out: What to do about a split that has too little.
+        widen: Splits of which each two pictures are a pair where the listed ones are of one kind.
 
     Raises:
         ValueError: If a split has no pictures, no matching or no other pairs.
@@ -99,26 +102,80 @@ def to_identified(listed: Listed, *, on_error: OnError, way_out: str) -> Identif
         pairs=rows,
         skipped=len(listed.paths) - len(kept),
     )
+    for split in widen:
+        data = _widened(data, split, where=listed.where)
     return finished(data, where=str(listed.where), way_out=way_out)
 
 
 def repeated(pairs: Sequence[ListedPair]) -> Iterator[Problem]:
-    """Pairs of a picture with itself, and pairs that are listed before in their split."""
-    known: dict[tuple[str, ...], Place] = {}
+    """Pairs of which all is said before; `once` leaves them out."""
+    known: dict[tuple[object, ...], ListedPair] = {}
+    for pair in pairs:
+        before = known.setdefault(_content(pair), pair)
+        if before is not pair and pair.first != pair.second:
+            text = f"{pair.first} and {pair.second} are listed before, in line {before.place.line}"
+            yield Problem(pair.place, text)
+
+
+def once(pairs: Sequence[ListedPair], *, where: Path) -> list[ListedPair]:
+    """Leave out pairs of which all is said before, and say how many.
+
+    Args:
+        pairs: Some may be there several times.
+        where: Their file, for the message.
+    """
+    known: dict[tuple[object, ...], ListedPair] = {}
+    for pair in pairs:
+        known.setdefault(_content(pair), pair)
+    if len(known) < len(pairs):
+        lost = len(pairs) - len(known)
+        log.warning("%d of %d pairs of %s left out, as they are listed before", lost, len(pairs), where)
+    return list(known.values())
+
+
+def impossible(pairs: Sequence[ListedPair]) -> Iterator[Problem]:
+    """Pairs of a picture with itself, and pairs that are in two folds of their split."""
+    known: dict[tuple[object, ...], ListedPair] = {}
     for pair in pairs:
         if pair.first == pair.second:
             yield Problem(pair.place, f"{pair.first} is paired with itself")
             continue
-        key = (*sorted(pair.paths), pair.split)
-        before = known.setdefault(key, pair.place)
-        if before is not pair.place:
-            text = f"{pair.first} and {pair.second} are listed before, in line {before.line}"
+        before = known.setdefault((*sorted(pair.paths), pair.split), pair)
+        if min(before.fold, pair.fold) >= 0 and before.fold != pair.fold:
+            text = (
+                f"{pair.first} and {pair.second} are in fold {pair.fold} here, but in fold {before.fold} in "
+                f"line {before.place.line}"
+            )
             yield Problem(pair.place, text)
+
+
+def _content(pair: ListedPair) -> tuple[object, ...]:
+    """All that a pair says; which picture comes first says nothing."""
+    return (*sorted(pair.paths), pair.same, pair.split, pair.fold)
 
 
 def paths_of(pairs: Sequence[ListedPair]) -> list[str]:
     """Every picture once, in order of path."""
     return sorted({path for pair in pairs for path in pair.paths})
+
+
+def _widened(data: Identified, split: str, *, where: Path) -> Identified:
+    """Make each two pictures of a split a pair if its listed ones are not of both kinds."""
+    listed = data.num_pairs(split)
+    if all(listed):
+        return data
+    wide = replace(data, pairs={**data.pairs, split: None})
+    if all(wide.num_pairs(split)):
+        log.warning(
+            "%s in %s is measured over each two of its %d pictures, not over its listed pairs, as of these "
+            "%d are matching and %d are not; pictures that no matching pairs link count as two identities; "
+            "to choose what is compared, give the file a column split, or change data.split_seed",
+            split,
+            where,
+            len(data.splits[split]),
+            *listed,
+        )
+    return wide
 
 
 def _rows(pairs: Sequence[ListedPair], *, positions: Mapping[str, int], members: IntArray) -> IntArray:

@@ -7,19 +7,34 @@ from pathlib import Path
 import numpy as np
 
 from datamodules.arrays import IntArray
-from datamodules.readers.csv_rows import CsvRow, read_rows
+from datamodules.readers.csv_rows import CsvRow, one_spelling, read_rows, roots_of
 from datamodules.readers.identified import SPLITS, Identified
 from datamodules.readers.identity_cut import cut_identities
 from datamodules.readers.listing import Cut, OnError
 from datamodules.readers.manifest import SPLIT_WORDS
 from datamodules.readers.matches import contradictions, identities_of
-from datamodules.readers.pair_lists import Listed, ListedPair, paths_of, repeated, to_identified
+from datamodules.readers.pair_lists import (
+    Listed,
+    ListedPair,
+    impossible,
+    once,
+    paths_of,
+    repeated,
+    to_identified,
+)
 from datamodules.readers.problems import BrokenRecords, Problem
 
 _NEEDED, _OPTIONAL = ("path_a", "path_b", "same"), ("split", "fold")
 _SAME = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
-_FIX = "correct them (data.on_error=skip leaves out pictures that are not there, with their pairs)"
-_MORE = "give it more pairs of both kinds, or change data.val_fraction or data.test_fraction"
+_FIX = (
+    "correct them (data.on_error=skip leaves out only pairs that are listed before, and pictures that are "
+    "not there, with their pairs)"
+)
+_MORE = "give it more pairs of both kinds"
+_DEAL = (
+    f"{_MORE}, give the file a column split, or change data.split_seed, data.val_fraction or "
+    "data.test_fraction, by which its identities are dealt out"
+)
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +45,8 @@ def read_pairs_csv(
     """Read a list of pairs; identities are what its matching pairs link.
 
     A split is said by every line or by none. Without one, identities are dealt out, and pairs of two
-    identities that come into different splits are left out.
+    identities that come into different splits are left out. Where this leaves validation or test pairs of one
+    kind only, each two of its pictures are a pair.
 
     Args:
         manifest: UTF-8 CSV file with a header; ``same`` is 1 or 0, ``split`` train, val or test, ``fold`` a
@@ -38,7 +54,8 @@ def read_pairs_csv(
         data_dir: Folder the paths are relative to; None means that of the manifest.
         cut: For pairs without a split.
         on_error: With ``skip`` missing and broken pictures are left out with their pairs, for which every
-            file is read once; with ``raise`` a broken picture is met when it is trained on.
+            file is read once, and pairs that are listed before; with ``raise`` these are problems, and a
+            broken picture is met when it is trained on.
         missing: With ``raise`` a missing picture is a problem, with ``skip`` it is left for later.
 
     Raises:
@@ -46,10 +63,12 @@ def read_pairs_csv(
         ValueError: If lines are wrong or contradict each other (`BrokenRecords`); if a split has too little.
     """
     root = manifest.parent if data_dir is None else data_dir
-    pairs = _checked(read_rows(manifest, needed=_NEEDED, optional=_OPTIONAL), root, manifest, missing)
+    rows = read_rows(manifest, needed=_NEEDED, optional=_OPTIONAL)
+    pairs = _checked(rows, root=root, manifest=manifest, on_error=on_error, missing=missing)
     paths = paths_of(pairs)
     labels = identities_of(pairs, paths)
-    members = _said(pairs) if pairs[0].split else _cut(paths, labels, cut)
+    has_splits = bool(pairs[0].split)
+    members = _said(pairs) if has_splits else _cut(paths, labels, cut)
     chosen = {
         split: [pair for pair in pairs if pair.split in ("", split) and set(pair.paths) <= members[split]]
         for split in SPLITS
@@ -66,24 +85,35 @@ def read_pairs_csv(
         where=manifest,
         cache_dir=root / ".cache",
     )
-    return to_identified(listed, on_error=on_error, way_out=_MORE)
+    if has_splits:
+        return to_identified(listed, on_error=on_error, way_out=_MORE)
+    return to_identified(listed, on_error=on_error, way_out=_DEAL, widen=("val", "test"))
 
 
-def _checked(rows: Sequence[CsvRow], root: Path, manifest: Path, missing: OnError) -> list[ListedPair]:
-    problems = [Problem(row.place, text) for row in rows for text in _wrong_cells(row)]
-    if not problems:
-        pairs = [_pair(row) for row in rows]
-        paths = paths_of(pairs)
-        problems = [
-            *(_missing(pairs, root) if missing == "raise" else ()),
-            *repeated(pairs),
-            *contradictions(pairs, paths, identities_of(pairs, paths)),
-            *_uneven(pairs),
-            *_leaks(pairs),
-        ]
-    if problems:
-        raise BrokenRecords(problems, title=str(manifest), way_out=_FIX)
+def _checked(
+    rows: Sequence[CsvRow], *, root: Path, manifest: Path, on_error: OnError, missing: OnError
+) -> list[ListedPair]:
+    wrong = [Problem(row.place, text) for row in rows for text in _wrong_cells(row)]
+    if wrong:
+        raise BrokenRecords(wrong, title=str(manifest), way_out=_FIX, skip_helps=False)
+    roots = roots_of(root)
+    pairs = [_pair(row, roots) for row in rows]
+    if on_error == "skip":
+        pairs = once(pairs, where=manifest)
+    wrong = list(_wrong_pairs(pairs))
+    spare = [*(_missing(pairs, root) if missing == "raise" else ()), *repeated(pairs)]
+    if wrong or spare:
+        raise BrokenRecords([*wrong, *spare], title=str(manifest), way_out=_FIX, skip_helps=not wrong)
     return pairs
+
+
+def _wrong_pairs(pairs: Sequence[ListedPair]) -> Iterator[Problem]:
+    """What must be corrected, as leaving out one of two lines would be a choice between them."""
+    paths = paths_of(pairs)
+    yield from impossible(pairs)
+    yield from contradictions(pairs, paths, identities_of(pairs, paths))
+    yield from _uneven(pairs)
+    yield from _leaks(pairs)
 
 
 def _wrong_cells(row: CsvRow) -> Iterator[str]:
@@ -99,12 +129,12 @@ def _wrong_cells(row: CsvRow) -> Iterator[str]:
         yield f"fold {cells['fold']!r} must be a number from 0"
 
 
-def _pair(row: CsvRow) -> ListedPair:
+def _pair(row: CsvRow, roots: tuple[str, str]) -> ListedPair:
     cells = row.cells
     return ListedPair(
         place=row.place,
-        first=cells["path_a"],
-        second=cells["path_b"],
+        first=one_spelling(cells["path_a"], roots=roots),
+        second=one_spelling(cells["path_b"], roots=roots),
         same=_SAME[cells["same"].lower()],
         split=cells["split"],
         fold=int(cells["fold"] or -1),

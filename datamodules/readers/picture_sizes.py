@@ -10,11 +10,11 @@ import numpy as np
 from datamodules.arrays import IntArray
 from datamodules.disk import read_json, write_json
 from datamodules.images import read_image
+from datamodules.orientation import PNG, SIDEWAYS, orientation_of_png, orientation_of_tiff
 from datamodules.sources import FileSource
 
 _HEAD = 1 << 16  # bytes; the headers of most JPEGs end before
 _SLICE = 4096  # a million waiting futures would fill the memory
-_ORIENTATION = 0x0112
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # markers of JPEG frames of every coding
 
 
@@ -48,8 +48,8 @@ def picture_size(path: Path) -> tuple[int, int]:
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD)
-            if head.startswith(b"\x89PNG\r\n\x1a\n"):
-                return int.from_bytes(head[20:24], "big"), int.from_bytes(head[16:20], "big")
+            if head.startswith(PNG):
+                return _of_png(head, file.read)
             size = _of_jpeg(head, file.read) if head.startswith(b"\xff\xd8") else None
     except OSError:
         return 0, 0
@@ -62,6 +62,14 @@ def _of_any(path: Path) -> tuple[int, int]:
     except ValueError:
         return 0, 0
     return height, width
+
+
+def _of_png(head: bytes, more: Callable[[], bytes]) -> tuple[int, int]:
+    height, width = int.from_bytes(head[20:24], "big"), int.from_bytes(head[16:20], "big")
+    orientation = orientation_of_png(head)
+    if orientation is None:
+        orientation = orientation_of_png(head + more())
+    return (width, height) if orientation in SIDEWAYS else (height, width)
 
 
 def _of_jpeg(head: bytes, more: Callable[[], bytes]) -> tuple[int, int] | None:
@@ -84,20 +92,5 @@ def _of_jpeg(head: bytes, more: Callable[[], bytes]) -> tuple[int, int] | None:
             width = int.from_bytes(head[position + 7 : position + 9], "big")
             return (width, height) if is_sideways else (height, width)
         if marker == 0xE1 and head[position + 4 : position + 10] == b"Exif\0\0":
-            is_sideways = _orientation(head[position + 10 :]) in (5, 6, 7, 8)
+            is_sideways = orientation_of_tiff(head[position + 10 :]) in SIDEWAYS
         position += 2 + int.from_bytes(head[position + 2 : position + 4], "big")
-
-
-def _orientation(tiff: bytes) -> int:
-    """Value of the tag in the first directory of EXIF data; 1 (upright) where there is none."""
-    order = "little" if tiff.startswith(b"II") else "big"
-
-    def number(start: int, size: int) -> int:
-        return int.from_bytes(tiff[start : start + size], order)  # type: ignore[arg-type]
-
-    directory = number(4, 4)
-    for entry in range(min(number(directory, 2), 100)):
-        start = directory + 2 + 12 * entry
-        if number(start, 2) == _ORIENTATION:
-            return number(start + 8, 2)
-    return 1

@@ -58,10 +58,13 @@ class BrokenRecords(ValueError):
         problems: At least one; all of them.
         title: Name of the data set.
         way_out: What a person can do.
+        skip_helps: Whether ``data.on_error=skip`` leaves all of them out.
     """
 
-    def __init__(self, problems: Sequence[Problem], *, title: str, way_out: str) -> None:
-        self.title, self.problems = title, in_order(problems)
+    def __init__(
+        self, problems: Sequence[Problem], *, title: str, way_out: str, skip_helps: bool = True
+    ) -> None:
+        self.title, self.problems, self.skip_helps = title, in_order(problems), skip_helps
         more = [f"... and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
         count = num_records(problems)
         head = f"{title} has {count} broken record{'s' if count > 1 else ''}:"

@@ -165,6 +165,24 @@ def check_positive(**values: float) -> None:
             raise ValueError(f"model.{key}={value} must be above 0, and finite")
 
 
+def check_reachable(*, margin: float, farthest: float, what: str) -> None:
+    """Refuse a margin that embeddings of length 1 can never keep, so that every pair would go on counting.
+
+    Args:
+        margin: The model's.
+        farthest: How far two such embeddings can be apart.
+        what: What the margin is of, in words.
+
+    Raises:
+        ValueError: If the margin is larger.
+    """
+    if margin > farthest:
+        raise ValueError(
+            f"model.margin={margin} with model.normalise=true: {what} of embeddings of length 1 are at most "
+            f"{farthest:g}; set model.margin to at most that, or model.normalise=false"
+        )
+
+
 def _count_triplets(labels: Tensor) -> Tensor:
     alike = (labels[:, None] == labels).sum(dim=1)
     return ((alike - 1) * (len(labels) - alike)).sum()

@@ -10,7 +10,14 @@ from matplotlib.figure import Figure
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.trainer.states import TrainerFn
 
-from pipeline.callbacks.figure_files import EPOCHS, figures_folder, from_every_process, tell_loggers
+from pipeline.callbacks.figure_files import (
+    EPOCHS,
+    Bytes,
+    figures_folder,
+    from_every_process,
+    tell_loggers,
+    write_drawn,
+)
 
 PICTURES = 12
 """About as many epochs are drawn, however many there are."""
@@ -47,7 +54,7 @@ class EpochDrawing(Callback, ABC):
         self._drawing = False
 
     @abstractmethod
-    def picture(self, trainer: Trainer, pl_module: LightningModule) -> Figure | None:
+    def picture(self, trainer: Trainer, pl_module: LightningModule) -> Figure | Bytes | None:
         """What is drawn of an epoch after its validation; None where there is nothing to see.
 
         It is called in every process, and what the first one draws is kept.
@@ -63,11 +70,11 @@ class EpochDrawing(Callback, ABC):
         if not self._drawing:
             return
         self._last_epoch = trainer.current_epoch
-        figure = self.picture(trainer, pl_module)
-        if figure is None or not trainer.is_global_zero:
+        drawn = self.picture(trainer, pl_module)
+        if drawn is None or not trainer.is_global_zero:
             return
         path = figures_folder(trainer, EPOCHS) / f"{self._name}_epoch_{trainer.current_epoch:03d}.png"
-        figure.savefig(path)
+        write_drawn(path, drawn)
         tell_loggers(trainer, path, EPOCHS)
 
     def _due(self, trainer: Trainer) -> bool:

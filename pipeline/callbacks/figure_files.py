@@ -6,8 +6,11 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
+import cv2
+import numpy as np
 import torch
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from pytorch_lightning import LightningModule, Trainer
 
 from pipeline import figures
@@ -20,6 +23,7 @@ EPOCHS = f"{FOLDER}/epochs"
 """What is drawn while a network learns."""
 
 Part = TypeVar("Part")
+Bytes = NDArray[np.uint8]
 
 
 @runtime_checkable
@@ -35,6 +39,14 @@ def figures_folder(trainer: Trainer, name: str = FOLDER) -> Path:
     folder = Path(trainer.default_root_dir) / name
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def write_drawn(path: Path, drawn: Figure | Bytes) -> None:
+    """Write a figure, or a picture uint8 (H, W, 3), RGB, as it is: pixel for pixel, without axes."""
+    if isinstance(drawn, Figure):
+        drawn.savefig(path)
+    else:
+        cv2.imwrite(str(path), cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
 
 
 def tell_loggers(trainer: Trainer, path: Path, folder: str = FOLDER) -> None:

@@ -1,6 +1,5 @@
-"""Image files that a person names, and the tables that are written about them."""
+"""The tables that are written about image files, and what is said of those that cannot be read."""
 
-import glob
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -11,41 +10,7 @@ from rich.markup import escape
 from pipeline.console import console
 from pipeline.errors import Mistake
 
-ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
-"""Of what is taken for an image when a folder is searched."""
-
 _TABLES = (".csv", ".json", ".parquet")
-
-
-def find_images(pattern: str) -> list[Path]:
-    """The image files that `input=` means, sorted.
-
-    Args:
-        pattern: A file, a folder, or a glob.
-
-    Raises:
-        Mistake: Nothing is there, or nothing that looks like an image.
-    """
-    path = Path(pattern).expanduser()
-    if path.is_file():
-        return [path]
-    found = path.rglob("*") if path.is_dir() else map(Path, glob.glob(str(path), recursive=True))
-    images = sorted(file for file in found if is_image(file))
-    if not images:
-        raise Mistake(
-            f"input={pattern}: no images here; give a file, a folder or a glob in quotes ({shown_endings()})"
-        )
-    return images
-
-
-def is_image(path: Path) -> bool:
-    """Whether a file's name says that it is an image."""
-    return path.suffix.lower() in ENDINGS
-
-
-def shown_endings() -> str:
-    """The endings of images, for messages."""
-    return " ".join(sorted(ENDINGS))
 
 
 def table_path(output: str | None, *, folder: Path) -> Path:

@@ -46,8 +46,8 @@ class Gallery:
     def __str__(self) -> str:
         encodings, identities = len(self), len(self.names)
         return (
-            f"{encodings} encoding{'s' if encodings > 1 else ''} of "
-            f"{identities} identit{'ies' if identities > 1 else 'y'}"
+            f"{encodings} encoding{'' if encodings == 1 else 's'} of "
+            f"{identities} identit{'y' if identities == 1 else 'ies'}"
         )
 
     def codes(self) -> NDArray[np.int64]:

@@ -2,9 +2,10 @@
 
 import fcntl
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 import pyarrow as pa
@@ -158,9 +159,40 @@ def _encoding(size: str) -> pa.DataType:
 def locked(path: Path) -> Iterator[None]:
     """Wait until no other process changes a gallery, and keep others waiting.
 
-    The system lets go of the lock when its process ends, however it ends.
+    The system lets go of the lock when its process ends, however it ends. Where there is no gallery
+    afterwards, neither its lock nor the folders that were made for it stay.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_name(f".{path.name}.lock").open("w") as file:
+    made = [folder for folder in path.parents if not folder.exists()]
+    lock = path.with_name(f".{path.name}.lock")
+    with _held(lock):
+        try:
+            yield
+        finally:
+            if not path.exists():
+                lock.unlink(missing_ok=True)
+                _remove_empty(made)
+
+
+def _held(lock: Path) -> TextIO:
+    """The file of a lock that is held until the file is closed."""
+    while True:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        file = lock.open("w")
         fcntl.lockf(file.fileno(), fcntl.LOCK_EX)
-        yield
+        if _is_there(lock, file):
+            return file
+        file.close()  # whoever had it has removed it: the next one would hold another
+
+
+def _is_there(lock: Path, file: TextIO) -> bool:
+    try:
+        return os.path.samestat(lock.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
+
+
+def _remove_empty(folders: Iterable[Path]) -> None:
+    """Remove folders, the innermost first, as far as nobody else has put something there."""
+    with suppress(OSError):
+        for folder in folders:
+            folder.rmdir()

@@ -1,25 +1,21 @@
 """Says who is seen in images: the nearest person of a gallery, or nobody whom it knows."""
 
-from collections import Counter
+import math
 from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
-from rich.box import SIMPLE_HEAD
-from rich.markup import escape
-from rich.table import Table
 
 from pipeline.compose import Composed
-from pipeline.console import console
 from pipeline.errors import EXIT_FAILURE, Mistake
-from pipeline.panels import shown_path
-from pipeline.work.drawing_pairs import write_pair
-from pipeline.work.files import find_images, table_path, tell_broken, write_table
+from pipeline.image_files import find_images
+from pipeline.work.files import table_path, tell_broken, write_table
 from pipeline.work.gallery import Gallery
 from pipeline.work.gallery_file import check_model, gallery_path, read_gallery
 from pipeline.work.loading import Trained
 from pipeline.work.people import UNKNOWN
 from pipeline.work.search import find_nearest
+from pipeline.work.telling import Row, draw, tell, tell_calibration, tell_places
 from pipeline.work.verifying import (
     Encoded,
     encode,
@@ -30,8 +26,6 @@ from pipeline.work.verifying import (
     threshold_of,
 )
 
-_SHOWN = 20  # files and identities on the terminal; the table has all
-
 COLUMNS = (
     "file",
     "identity",
@@ -41,11 +35,12 @@ COLUMNS = (
     "nearest_file",
     "second",
     "second_distance",
+    "ambiguous",
 )
 """Of the table: who it is (or unknown), how far the nearest image is, the probability that it shows the same,
-whose it is in any case, and who comes second."""
+whose it is in any case, who comes second, and whether that one might as well be who it is."""
 
-Row = dict[str, Any]
+_EQUAL = 1e-6  # of the larger distance: as exact as 32 bits are
 
 
 def run(
@@ -98,9 +93,10 @@ def run(
     rows = _rows(encoded, gallery=known, trained=trained, threshold=limit)
     write_table(pd.DataFrame(rows, columns=list(COLUMNS)), table)
     for row in rows[:pictures]:
-        _draw(row, threshold=limit, folder=table.with_suffix(""))
-    _tell(rows, gallery=known, threshold=limit)
-    _tell_places(rows, table=table, pictures=pictures)
+        draw(row, trained=trained, threshold=limit, folder=table.with_suffix(""))
+    tell(rows, gallery=known, threshold=limit)
+    tell_calibration(trained, gallery=known, threshold=limit)
+    tell_places(rows, table=table, pictures=pictures)
     tell_broken(encoded.broken)
     return EXIT_FAILURE if encoded.broken else 0
 
@@ -133,67 +129,11 @@ def _rows(encoded: Encoded, *, gallery: Gallery, trained: Trained, threshold: fl
             "nearest_file": gallery.files[nearest],
             "second": gallery.identities[second] if second >= 0 else None,
             "second_distance": float(found.second_distance[place]) if second >= 0 else None,
+            "ambiguous": distance <= threshold and _is_equal(distance, float(found.second_distance[place])),
         }
         rows.append(row)
     return rows
 
 
-def _draw(row: Row, *, threshold: float, folder: Path) -> None:
-    is_known = row["identity"] != UNKNOWN
-    sign = "≤" if is_known else ">"
-    distance, certain = f"{row['distance']:.3f} {sign} {threshold:.3f}", f"{row['probability']:.0%}"
-    verdict = f"{row['identity']}: distance {distance}, P(same) {certain}"
-    words = (Path(row["file"]).name, f"nearest: {row['nearest']}")
-    write_pair(
-        Path(row["file"]),
-        Path(row["nearest_file"]),
-        words=words,
-        verdict=verdict,
-        is_known=is_known,
-        folder=folder,
-    )
-
-
-def _tell(rows: list[Row], *, gallery: Gallery, threshold: float) -> None:
-    if not rows:
-        return
-    if len(rows) <= _SHOWN:
-        console.print(_shown(rows))
-    counts = Counter(row["identity"] for row in rows)
-    unknown = counts.pop(UNKNOWN, 0)
-    names = ", ".join(f"{escape(name)}: {count}" for name, count in counts.most_common(_SHOWN))
-    more = ", ..." if len(counts) > _SHOWN else ""
-    console.print(
-        f"{counts.total()} of {len(rows)} images known"
-        + (f" ({names}{more})" if names else "")
-        + f", {unknown} {UNKNOWN}"
-        + (f" (farther than {threshold:.4g} from each of {gallery})" if unknown else ""),
-        soft_wrap=True,
-    )
-
-
-def _shown(rows: list[Row]) -> Table:
-    table = Table(box=SIMPLE_HEAD)
-    for heading in ("file", "identity", "distance", "P(same)", "second", "distance"):
-        table.add_column(
-            heading, justify="right" if heading in ("distance", "P(same)") else "left", overflow="fold"
-        )
-    for row in rows:
-        is_known = row["identity"] != UNKNOWN
-        who = escape(row["nearest"])
-        table.add_row(
-            escape(Path(row["file"]).name),
-            f"[green]{who}[/green]" if is_known else f"[red]{UNKNOWN}[/red] (nearest: {who})",
-            f"{row['distance']:.4f}",
-            f"{row['probability']:.1%}",
-            escape(row["second"] or ""),
-            "" if row["second"] is None else f"{row['second_distance']:.4f}",
-        )
-    return table
-
-
-def _tell_places(rows: list[Row], *, table: Path, pictures: int) -> None:
-    console.print(f"table     {escape(shown_path(table))}", soft_wrap=True)
-    drawn = min(len(rows), pictures)
-    if drawn:
-        console.print(f"pictures  {escape(shown_path(table.with_suffix('')))}/ ({drawn})", soft_wrap=True)
+def _is_equal(nearest: float, second: float) -> bool:
+    return math.isfinite(second) and second - nearest <= _EQUAL * max(abs(nearest), abs(second))

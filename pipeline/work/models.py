@@ -39,7 +39,8 @@ class Entry:
         task: The task it belongs to.
         parameters: Number of parameters, at the number of classes it is listed with.
         multiply_adds: Multiply-adds of convolution and linear layers for one image; None: not countable.
-        classes: Number of classes it is listed with; the size of an embedding where it gives embeddings.
+        classes: Number of classes it is listed with; the size of an embedding where it gives embeddings,
+            and None where it paints.
         input: Shape of one image: channels, height, width.
         source: Library that holds the network.
         paper: Address of the paper.
@@ -50,7 +51,7 @@ class Entry:
     task: str
     parameters: int
     multiply_adds: int | None
-    classes: int
+    classes: int | None
     input: list[int]
     source: str
     paper: str
@@ -110,7 +111,7 @@ def _entry(path: Path, *, count: Counter) -> Entry:
         task=node["_target_"].split(".")[2],
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         multiply_adds=count(network.eval(), torch.empty(1, *shape, device="meta")),
-        classes=seeing.get("num_classes", _CLASSES),
+        classes=seeing.get("num_classes"),
         input=shape,
         source=_library(network),
         paper=_paper(builder),
@@ -125,13 +126,15 @@ def _as_published(node: dict[str, Any]) -> dict[str, Any]:
         "in_channels": 3,
         "image_size": _SIDE,
         "num_identities": _IDENTITIES,
+        "content_size": [_SIDE, _SIDE],
     }
     for name, parameter in inspect.signature(_imported(node["_target_"])).parameters.items():
         if parameter.default not in (None, inspect.Parameter.empty):
             defaults[name] = parameter.default
     filled = {key: defaults.get(key) if value is None else value for key, value in node.items()}
-    if "network" in node:
-        filled["network"] = _as_published(node["network"])
+    for part in ("network", "features"):
+        if part in node:
+            filled[part] = _as_published(node[part])
     return build.without_weights(filled)
 
 

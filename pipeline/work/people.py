@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import Mistake
-from pipeline.work.files import find_images, is_image, shown_endings
+from pipeline.image_files import find_images, is_image, shown_endings
 
 UNKNOWN = "unknown"
 """What `make identify` answers where nobody is near enough."""

@@ -12,9 +12,10 @@ import pandas as pd
 from pipeline.compose import Composed
 from pipeline.console import console
 from pipeline.errors import EXIT_FAILURE
+from pipeline.image_files import find_images
 from pipeline.panels import shown_path
 from pipeline.work.drawing import can_annotate, write_annotated
-from pipeline.work.files import find_images, table_path, tell_broken, write_table
+from pipeline.work.files import table_path, tell_broken, write_table
 from pipeline.work.inference import Answer, answers, device_named
 from pipeline.work.loading import Trained, load_trained, use_window
 from pipeline.work.masks import FOLDER, ClassMask, class_masks, mask_names, write_mask

@@ -15,6 +15,11 @@ from pipeline.work.loading import Trained
 
 # What a run's folder holds, in the order in which people look.
 _PLACES = ("figures", "metrics.json", "checkpoints", "config.yaml", "run.log")
+_PICTURE = "figures/result.png"
+
+_PRETRAINED = (
+    "features=vgg19 (learnt from ImageNet, a download of 548 MB) would also know larger strokes and shapes"
+)
 
 
 def show_first_panel(
@@ -43,6 +48,7 @@ def show_first_panel(
         counted=summary.get("counted", "images"),
         identities=summary.get("identities", {}),
         pairs=[summary[kind]["test"] for kind in ("matching_pairs", "other_pairs") if kind in summary],
+        notes=_notes(choices, task=task, datamodule=datamodule),
         batch_size=config["data"]["batch_size"],
         accumulated=trainer.accumulate_grad_batches,
         devices=trainer.world_size,
@@ -64,6 +70,33 @@ def _model(choices: Mapping[str, Any]) -> str:
     return " on ".join(name for name in (choices["model"], choices.get("network")) if name)
 
 
+def _notes(choices: Mapping[str, Any], *, task: Any, datamodule: Any) -> dict[str, str]:
+    """What is painted, and by which features it is judged; nothing of a task that does not paint."""
+    source = getattr(getattr(task.model, "features", None), "source", "")
+    if not source:
+        return {}
+    if choices.get("features") == "random":
+        source += f"; {_PRETRAINED}"
+    return {**_painted(datamodule), "features": source}
+
+
+def _painted(datamodule: Any) -> dict[str, str]:
+    """Content and styles with their sizes; nothing where there are many contents."""
+    if datamodule.metadata.get("content_size") is None:
+        return {}
+    summary, item = datamodule.summary(), datamodule.dataset("train", augment=False)[0]
+    styles = zip(summary["styles"], item["style"], strict=True)
+    return {
+        "content": _with_size(summary["content"], item["image"]),
+        "style": ", ".join(_with_size(name, picture) for name, picture in styles),
+    }
+
+
+def _with_size(name: str, picture: Any) -> str:
+    height, width = picture.shape[-2:]
+    return f"{name} ({width} x {height})"
+
+
 def _device(trainer: Trainer) -> str:
     name = type(trainer.accelerator).__name__.removesuffix("Accelerator").lower()
     return device_name() if name != "cpu" else f"CPU, {device_name()}"
@@ -77,7 +110,7 @@ def show_last_panel(
     baselines: Mapping[str, float],
     kept: Path | None,
     seconds: float,
-    knows_classes: bool,
+    metadata: Mapping[str, Any],
 ) -> None:
     """Say what came of it, where it lies, and what to type next."""
     monitor = config["task"]["monitor"]
@@ -91,11 +124,17 @@ def show_last_panel(
         kept=_kept(kept, monitor=monitor, measures=measures),
         seconds=seconds,
         folder=session.folder,
+        picture=_picture(session.folder),
         places=[_shown(session.folder / name) for name in _PLACES if (session.folder / name).exists()],
         tracking=session.tracker.address if session.tracker else "",
-        commands=_next_commands(session, is_kept=kept is not None, knows_classes=knows_classes),
+        commands=_next_commands(session, is_kept=kept is not None, metadata=metadata),
     )
     console.print(last_panel(result))
+
+
+def _picture(folder: Path) -> str:
+    path = folder / _PICTURE
+    return shown_path(path) if path.is_file() else ""
 
 
 def _shown(path: Path) -> str:
@@ -108,21 +147,31 @@ def _kept(kept: Path | None, *, monitor: str, measures: Mapping[str, float]) -> 
     return f"checkpoints/{kept.name}, best by {monitor} {measures.get(monitor, float('nan')):.4f}"
 
 
-def _next_commands(session: Session, *, is_kept: bool, knows_classes: bool) -> dict[str, str]:
+def _next_commands(session: Session, *, is_kept: bool, metadata: Mapping[str, Any]) -> dict[str, str]:
     if not is_kept:
         return {"make train": "train for real; this run kept no weights"}
     name = f"run={session.run_id[:8]}"
-    own = {f"make predict {name} input=FOLDER": "label your own images"}
-    if not knows_classes:
-        own = {
-            f"make verify {name} a=FILE b=FILE": "do two images show the same?",
-            f"make enroll {name} input=FOLDER": "take in people, a folder each, to be identified",
-        }
     return {
-        **own,
+        **_own_commands(name, metadata),
         f"make evaluate {name} split=val": "measure and draw it on any split",
         "make ui": "curves, figures and all runs side by side",
     }
+
+
+def _own_commands(name: str, metadata: Mapping[str, Any]) -> dict[str, str]:
+    """What only runs of this kind are good for, which their data tell."""
+    if "content_size" in metadata:
+        train = "make train task=style_transfer"
+        return {
+            f"{train} data.content=FILE data.style=FILE": "paint your own picture, in the style of another",
+            f"{train} data.style=retina": "or this one in another style",
+        }
+    if "num_identities" in metadata:
+        return {
+            f"make verify {name} a=FILE b=FILE": "do two images show the same?",
+            f"make enroll {name} input=FOLDER": "take in people, a folder each, to be identified",
+        }
+    return {f"make predict {name} input=FOLDER": "label your own images"}
 
 
 def show_stopped(session: Session) -> None:

@@ -18,6 +18,7 @@ from pipeline.console import console
 from pipeline.errors import StopRequested
 from pipeline.session import Session, follows, opened
 from pipeline.stopping import STOP
+from pipeline.work.features import filled_from_run
 from pipeline.work.report import show_first_panel, show_last_panel, show_stopped
 
 log = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ def run(*, composed: Composed, seed: int, resume: str | None = None) -> int:
     with console.status("reading the data"):
         datamodule = _prepared_data(composed.config)
     metadata = datamodule.metadata  # type: ignore[attr-defined]
-    config = build.filled_from_data(composed.config, datamodule)
+    config = build.filled_from_data(filled_from_run(composed.config, root=composed.root), datamodule)
     task = build.task(config, metadata)
     with opened(composed, config=config) as session:
         try:
@@ -169,5 +170,5 @@ def _close(
         baselines=baselines,
         kept=kept,
         seconds=seconds,
-        knows_classes="class_names" in datamodule.metadata,  # type: ignore[attr-defined]
+        metadata=datamodule.metadata,  # type: ignore[attr-defined]
     )

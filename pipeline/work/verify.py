@@ -13,9 +13,17 @@ from rich.panel import Panel
 from pipeline.compose import Composed
 from pipeline.console import console
 from pipeline.errors import Mistake
+from pipeline.image_files import image_file
 from pipeline.panels import shown_path
 from pipeline.work.loading import Trained
-from pipeline.work.verifying import encode, load_verifier, model_id, probability, threshold_of
+from pipeline.work.verifying import (
+    calibrated_threshold,
+    encode,
+    load_verifier,
+    model_id,
+    probability,
+    threshold_of,
+)
 
 
 def run(
@@ -46,7 +54,7 @@ def run(
     Returns:
         0, whatever the answer.
     """
-    files = {key: _file(key, given) for key, given in (("a", a), ("b", b))}
+    files = {key: image_file(key, given) for key, given in (("a", a), ("b", b))}
     target = _target(output)
     trained = load_verifier(root=composed.root, run=run, checkpoint=checkpoint, task=task_name)
     limit = threshold_of(trained, given=threshold)
@@ -57,6 +65,7 @@ def run(
         "distance": distance,
         "threshold": limit,
         "probability": _plain(probability(trained, distance)),
+        "calibrated_threshold": _plain(calibrated_threshold(trained)),
         "run_id": trained.run_id,
         "model": model_id(trained.task),
     }
@@ -65,14 +74,6 @@ def run(
         target.write_text(json.dumps(answer, indent=1, ensure_ascii=False), encoding="utf-8")
         console.print(f"answer  {escape(shown_path(target))}", soft_wrap=True)
     return 0
-
-
-def _file(key: str, given: str) -> Path:
-    path = Path(given).expanduser()
-    if not path.is_file():
-        wrong = "is a folder" if path.is_dir() else "is not there"
-        raise Mistake(f"{key}={given} {wrong}; give an image file")
-    return path
 
 
 def _target(output: str | None) -> Path | None:
@@ -103,14 +104,25 @@ def _plain(number: float) -> float | None:
     return number if math.isfinite(number) else None
 
 
+def _certain(answer: dict[str, Any]) -> str:
+    certain, calibrated = answer["probability"], answer["calibrated_threshold"]
+    if certain is None:
+        return "no probability: the network was never calibrated"
+    # A threshold that was typed has another meaning than what was learnt from the validation pairs.
+    other = answer["threshold"] != calibrated
+    return f"P(same) = {certain:.1%}" + (
+        f", which belongs to the calibrated threshold of {calibrated:.4f}" if other else ""
+    )
+
+
 def _tell(answer: dict[str, Any]) -> None:
-    same, certain = answer["same"], answer["probability"]
+    same = answer["same"]
     sign = "at most" if same else "above"
     lines = [
         f"{escape(answer['a'])}",
         f"{escape(answer['b'])}",
         f"distance {answer['distance']:.4f}, {sign} the threshold of {answer['threshold']:.4f}",
-        "no probability: the network was never calibrated" if certain is None else f"P(same) = {certain:.1%}",
+        _certain(answer),
     ]
     console.print(
         Panel(

@@ -16,7 +16,7 @@ from pipeline.work.inference import answers, device_named
 from pipeline.work.loading import Trained, load_trained
 from pipeline.work.search import Compares
 
-_CALIBRATED = ("threshold", "calibration")
+_CALIBRATED = ("threshold", "calibration", "false_accept_rate")
 """Buffers of the task that are measured anew without a change of any encoding."""
 
 
@@ -56,7 +56,7 @@ def load_verifier(*, root: Path, run: str, checkpoint: str | None, task: str | N
 def model_id(task: Any) -> str:
     """What tells a network from every other: 16 hex digits over the names and bytes of its state.
 
-    The threshold and the calibration are left out: encodings do not depend on them.
+    What is calibrated is left out: encodings do not depend on it.
     """
     digest = hashlib.sha256()
     for name, value in sorted(task.state_dict().items()):
@@ -71,6 +71,29 @@ def is_euclidean(trained: Trained) -> bool:
     return bool(getattr(trained.task.model, "is_euclidean", False))
 
 
+def calibrated_threshold(trained: Trained) -> float:
+    """The distance up to which two images are the same by the validation pairs; nan before there were any."""
+    return float(trained.task.threshold)  # type: ignore[arg-type]  # a buffer of one number
+
+
+def strangers_taken(trained: Trained, *, identities: int, threshold: float) -> float:
+    """The share of strangers that are taken for somebody, if comparisons with each are independent.
+
+    Args:
+        trained: The network.
+        identities: How many each stranger is compared with.
+        threshold: The one that is judged by.
+
+    Returns:
+        1 - (1 - FAR)^identities, with the false accepts among the validation pairs; nan where they are not
+        known, as of a threshold that a person typed.
+    """
+    rate = float(trained.task.false_accept_rate)  # type: ignore[arg-type]  # a buffer of one number
+    if threshold != calibrated_threshold(trained):
+        return math.nan
+    return float(1 - (1 - rate) ** identities)
+
+
 def threshold_of(trained: Trained, *, given: float | None) -> float:
     """The distance up to which two images are taken for the same.
 
@@ -82,7 +105,7 @@ def threshold_of(trained: Trained, *, given: float | None) -> float:
         Mistake: It is no distance, or there is none.
     """
     if given is None:
-        calibrated = float(trained.task.threshold)  # type: ignore[arg-type]  # a buffer of one number
+        calibrated = calibrated_threshold(trained)
         if not math.isfinite(calibrated):
             raise Mistake(
                 f"checkpoint={trained.path} has no calibrated threshold, because it was saved before any "

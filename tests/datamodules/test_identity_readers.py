@@ -208,13 +208,15 @@ IDENTITIES_BROKEN = {
     "person_11/2.jpg,,train": "no identity",
     "person_11/2.jpg,person_11,dev": "split 'dev' is none of train, val, test",
     "person_00/0.jpg,person_01,val": "person_00/0.jpg is listed before, in line 2, as 'person_00'",
+    ".//person_00/./0.jpg,person_01,val": "person_00/0.jpg is listed before, in line 2, as 'person_00'",
+    "{root}/person_00/0.jpg,person_01,val": "person_00/0.jpg is listed before, in line 2, as 'person_00'",
 }
 
 
 @pytest.mark.parametrize("line", IDENTITIES_BROKEN)
 def test_broken_lines_of_identities(line: str, tmp_path: Path) -> None:
     lines = lines_of({"val": range(3), "train": range(3, 8), "test": range(8, 11)})
-    manifest = write_identities_csv(tmp_path, *lines, line)
+    manifest = write_identities_csv(tmp_path, *lines, line.format(root=tmp_path))
     with pytest.raises(BrokenRecords, match=f"people.csv:{len(lines) + 2}: ") as caught:
         read("identities_csv", manifest=str(manifest))
     assert IDENTITIES_BROKEN[line] in str(caught.value)

@@ -1,13 +1,18 @@
 """Every kind of file a camera or a scanner makes, and broken ones."""
 
 import struct
+import zlib
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image, ImageOps
 
+from datamodules.arrays import ByteArray
 from datamodules.images import check_image, read_image, to_grey
+from datamodules.orientation import orientation_of_tiff, orientation_of_webp
+from datamodules.readers.picture_sizes import picture_size
 from tests.datamodules.writers import cut_short, picture, write_image
 
 
@@ -26,11 +31,83 @@ def test_colours_are_in_the_order_red_green_blue(tmp_path: Path) -> None:
     assert np.abs(read_image(write_image(tmp_path / "a.jpg", pixels)).astype(int) - pixels).max() <= 3
 
 
-def test_exif_turns_a_photograph_upright(tmp_path: Path) -> None:
-    path = write_image(tmp_path / "a.jpg", picture(0, height=16, width=32))
-    flat = read_image(path)
-    path.write_bytes(with_exif(path.read_bytes(), orientation=6))  # the camera was turned to the right
-    assert np.array_equal(read_image(path), np.rot90(flat, k=-1))
+def save(path: Path, image: Image.Image, *, orientation: int = 1) -> Path:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image.save(path, exif=exif, lossless=True)
+    return path
+
+
+def as_pillow_turns(pixels: ByteArray, orientation: int) -> ByteArray:
+    image = Image.fromarray(pixels)
+    image.getexif()[0x0112] = orientation
+    return np.asarray(ImageOps.exif_transpose(image))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("ending", ["jpg", "png", "webp", "tif"])
+def test_exif_turns_a_photograph_upright(ending: str, orientation: int, tmp_path: Path) -> None:
+    image = Image.fromarray(picture(0, height=16, width=32))
+    flat = read_image(save(tmp_path / f"a.{ending}", image))
+    path = save(tmp_path / f"b.{ending}", image, orientation=orientation)
+    wanted = as_pillow_turns(flat, orientation)
+    assert np.array_equal(read_image(path), wanted)
+    assert picture_size(path) == wanted.shape[:2]
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "L", "I;16"])
+def test_exif_turns_a_photograph_of_any_kind(mode: str, tmp_path: Path) -> None:
+    grey = picture(0, height=16, width=32)[..., 0]
+    deep = Image.fromarray(grey.astype(np.uint16) * 257)
+    image = deep if mode == "I;16" else Image.fromarray(grey).convert(mode)
+    found = read_image(save(tmp_path / "a.png", image, orientation=8))
+    assert np.array_equal(found[..., 0], np.rot90(grey))
+
+
+def test_the_orientation_of_a_png_stands_also_behind_long_headers(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.png", Image.fromarray(picture(0, height=16, width=32)), orientation=6)
+    content = path.read_bytes()
+    start = content.index(b"eXIf") - 4
+    chunk = struct.pack(">I", 70_000) + b"prVt" + bytes(70_000)
+    chunk += struct.pack(">I", zlib.crc32(chunk[4:]))
+    path.write_bytes(content[:start] + chunk + content[start:])
+    assert picture_size(path) == read_image(path).shape[:2] == (32, 16)
+
+
+@pytest.mark.parametrize("before", [b"", b"XTRA" + struct.pack("<I", 3) + b"odd\0"])
+@pytest.mark.parametrize("mark", [b"", b"Exif\0\0"])
+def test_the_orientation_of_a_webp_stands_behind_other_parts(before: bytes, mark: bytes) -> None:
+    tiff = b"MM\0*" + struct.pack(">IHHHIHHI", 8, 1, 0x0112, 3, 1, 5, 0, 0)
+    part = b"EXIF" + struct.pack("<I", len(mark + tiff)) + mark + tiff
+    assert orientation_of_webp(b"RIFF" + bytes(4) + b"WEBP" + before + part) == 5
+
+
+def test_damaged_orientations_are_upright(tmp_path: Path) -> None:
+    for orientation in (0, 9, 700):
+        path = save(tmp_path / "a.png", Image.fromarray(picture(0)), orientation=orientation)
+        assert np.array_equal(read_image(path), picture(0))
+    assert [orientation_of_tiff(tiff) for tiff in (b"", b"II*\0", b"MM\0*" + b"\xff" * 40)] == [1, 1, 1]
+    assert orientation_of_webp(b"RIFF\xff\xff\xff\xffWEBPEXIF\xff\xff\xff\xffII*\0") == 1
+
+
+@pytest.mark.parametrize("ending", ["jpg", "tif"])
+def test_cmyk_becomes_rgb(ending: str, tmp_path: Path) -> None:
+    pixels = np.full((16, 16, 3), (200, 120, 40), dtype=np.uint8)
+    path = save(tmp_path / f"a.{ending}", Image.fromarray(pixels).convert("CMYK"))
+    with Image.open(path) as stored:
+        assert stored.mode == "CMYK"
+    assert np.abs(read_image(path).astype(int) - pixels).max() <= 3
+
+
+def test_palettes_become_rgb(tmp_path: Path) -> None:
+    image = Image.fromarray(picture(0)).quantize(8)
+    assert np.array_equal(read_image(save(tmp_path / "a.png", image)), np.asarray(image.convert("RGB")))
+    indices = np.asarray(image)
+    image.save(tmp_path / "b.png", transparency=int(indices[0, 0]))
+    found = read_image(tmp_path / "b.png")
+    is_clear = indices == indices[0, 0]
+    assert (found[is_clear] == 255).all()
+    assert np.array_equal(found[~is_clear], np.asarray(image.convert("RGB"))[~is_clear])
 
 
 def test_grey_becomes_rgb(tmp_path: Path) -> None:

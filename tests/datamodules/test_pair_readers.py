@@ -1,6 +1,7 @@
 """Lists of pairs, of one's own and of LFW: what is compared, and what is said about wrong lines."""
 
 import logging
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ def test_folds_are_handed_on(tmp_path: Path) -> None:
     module = read("pairs_csv", manifest=str(write_pairs_csv(tmp_path, *lines)))
     folds = [fold for *_, fold in named_pairs(module, "test")]
     assert folds == [place % 3 for place, line in enumerate(lines) if ",test," in line]
-    rows = module.inspect()["tables"][0]["rows"]
+    rows = module.inspect()["tables"][1]["rows"]
     assert [row[-2:] for row in rows] == [["listed", "-"], ["listed", "-"], ["listed", 3]]
 
 
@@ -102,21 +103,73 @@ PAIRS_BROKEN = {
     "person_00/0.jpg,person_01/9.jpg,0,train,": "there is no picture",
     "person_00/1.jpg,person_00/2.jpg,0,train,": "not the same here, but lines 2, 3 make them the same",
     "person_00/0.jpg,person_09/0.jpg,0,test,": "person_00/0.jpg is for test here, but for train in line 2\n",
+    # other spellings of the same pictures
+    ".//person_00/0.jpg,person_00/./0.jpg,1,train,": "person_00/0.jpg is paired with itself",
+    "./person_00/0.jpg,{root}/person_00/1.jpg,1,train,": "are listed before, in line 2",
+    "{root}/person_00/1.jpg,./person_00/2.jpg,0,train,": "not the same here, but lines 2, 3 make",
+    "/{root}/person_00/0.jpg,../{name}/person_09/0.jpg,0,test,": "person_00/0.jpg is for test here",
 }
+
+
+SKIPPED = ("are listed before, in line 2", "there is no picture")  # what data.on_error=skip leaves out
 
 
 @pytest.mark.parametrize("line", PAIRS_BROKEN)
 def test_broken_lines_of_pairs(line: str, tmp_path: Path) -> None:
     lines = lines_of_all()
-    manifest = write_pairs_csv(tmp_path, *lines, line)
+    manifest = write_pairs_csv(tmp_path, *lines, line.format(root=tmp_path, name=tmp_path.name))
     with pytest.raises(BrokenRecords, match=f"pairs.csv:{len(lines) + 2}: ") as caught:
         read("pairs_csv", manifest=str(manifest))
     assert PAIRS_BROKEN[line] in str(caught.value)
     assert len(caught.value.problems) == 1
-    if "there is no picture" in PAIRS_BROKEN[line]:
-        kept = read("pairs_csv", manifest=str(manifest), on_error="skip")
-        assert kept.summary()["skipped"] == 1
-        assert sum(len(named_pairs(kept, split)) for split in SPLITS) == len(lines)
+    inspected = build_verification("pairs_csv", manifest=str(manifest))
+    if PAIRS_BROKEN[line] not in SKIPPED:
+        for read_it in (
+            inspected.inspect,
+            partial(read, "pairs_csv", manifest=str(manifest), on_error="skip"),
+        ):
+            with pytest.raises(BrokenRecords, match="skip leaves out only") as caught:
+                read_it()
+            assert PAIRS_BROKEN[line] in str(caught.value)
+        return
+    assert len(inspected.inspect()["problems"]) == 1
+    kept = read("pairs_csv", manifest=str(manifest), on_error="skip")
+    assert kept.summary()["skipped"] == ("there is no" in PAIRS_BROKEN[line])
+    assert sum(len(named_pairs(kept, split)) for split in SPLITS) == len(lines)
+
+
+def test_pairs_that_are_listed_twice_are_skipped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    lines = [f"{line}{place % 2}" for place, line in enumerate(lines_of_all())]
+    once = read("pairs_csv", manifest=str(write_pairs_csv(tmp_path, *lines)))
+    first, second, *rest = lines[-1].split(",")
+    manifest = write_pairs_csv(tmp_path, *lines, lines[0], ",".join([second, first, *rest]))
+    with caplog.at_level(logging.WARNING):
+        twice = read("pairs_csv", manifest=str(manifest), on_error="skip")
+    assert f"2 of {len(lines) + 2} pairs of {manifest} left out, as they are listed before" in caplog.text
+    assert twice.summary() == once.summary()
+    elsewhere = write_pairs_csv(tmp_path, *lines, f"{lines[0][:-1]}7")
+    with pytest.raises(BrokenRecords, match=r"are in fold 7 here, but in fold 0 in line 2"):
+        read("pairs_csv", manifest=str(elsewhere), on_error="skip")
+
+
+def test_splits_whose_other_pairs_are_lost_are_measured_over_all(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    near = [line for line in pair_lines(list(range(12)), "") if line.endswith(",1")]
+    lines = [*near, f"{PEOPLE[3]}/0.jpg,{PEOPLE[4]}/0.jpg,0"]  # two that are trained on
+    words: dict[str, Any] = {"val_fraction": 0.25, "test_fraction": 0.25}
+    manifest = str(write_pairs_csv(tmp_path, *lines, header="path_a,path_b,same"))
+    with caplog.at_level(logging.WARNING):
+        module = read("pairs_csv", manifest=manifest, **words)
+    assert module.listed_pairs("val") is None
+    assert module.listed_pairs("test") is None
+    assert sum(same == 0 for *_, same, _ in named_pairs(module, "train")) == 1
+    for split in ("val", "test"):
+        assert f"{split} in {manifest} is measured over each two of its 9 pictures" in caplog.text
+    assert "of these 6 are matching and 0 are not" in caplog.text
+    assert module.summary()["other_pairs"] == {"train": 1, "val": 27, "test": 27}
+    with pytest.raises(ValueError, match=r"all pictures show one identity.*column split.*data\.split_seed"):
+        read("pairs_csv", manifest=manifest, **words | {"test_fraction": 0.05})
 
 
 def test_a_fold_for_some_pairs_only_is_named(tmp_path: Path) -> None:
@@ -230,8 +283,11 @@ LFW_BROKEN = {  # the line before is a pair of {a}, pictures 1 and 2
 }
 
 
+SKIPPED_OF_LFW = ("are listed before, in line 6", "there is no picture")
+
+
 @pytest.mark.parametrize("line", LFW_BROKEN)
-def test_broken_lines_of_lfw(line: str, tmp_path: Path) -> None:
+def test_broken_lines_of_lfw(line: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = write_lfw(tmp_path) / "pairs.txt"
     lines = path.read_text().splitlines()
     lines[6] = line.format(a=lfw_name(4), b=lfw_name(5))
@@ -239,8 +295,17 @@ def test_broken_lines_of_lfw(line: str, tmp_path: Path) -> None:
     with pytest.raises(BrokenRecords, match="pairs.txt:7: ") as caught:
         read("lfw", data_dir=str(tmp_path), val_fraction=0.3)
     assert LFW_BROKEN[line] in str(caught.value)
-    problems = build_verification("lfw", data_dir=str(tmp_path)).inspect()["problems"]
-    assert {found["line"] for found in problems} == {7}
+    inspected = build_verification("lfw", data_dir=str(tmp_path))
+    if any(words in LFW_BROKEN[line] for words in SKIPPED_OF_LFW):
+        assert {found["line"] for found in inspected.inspect()["problems"]} == {7}
+        with caplog.at_level(logging.WARNING):
+            kept = read("lfw", data_dir=str(tmp_path), val_fraction=0.3, on_error="skip", fold=1)
+        assert len(named_pairs(kept, "test")) == 3
+        assert ("1 of 12 pairs of" in caplog.text) == ("listed before" in LFW_BROKEN[line])
+        return
+    for read_it in (inspected.inspect, partial(read, "lfw", data_dir=str(tmp_path), on_error="skip")):
+        with pytest.raises(BrokenRecords, match="skip leaves out only"):
+            read_it()
 
 
 def test_a_person_who_is_compared_as_another_is_named(tmp_path: Path) -> None:

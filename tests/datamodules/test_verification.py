@@ -258,6 +258,26 @@ WRONG = [
         {"batch_size": 31, "sampler": "pairs"},
         r"data\.batch_size=31 makes no whole pairs.*batch_size=32",
     ),
+    (
+        "digits_pairs",
+        {"batch_size": 16, "sampler": "pairs", "match_share": 0.05},
+        r"match_share=0\.05 of the 8 pairs of data\.batch_size=16 .* 0 matching and 8 other.*=22 or",
+    ),
+    (
+        "digits_pairs",
+        {"batch_size": 16, "sampler": "pairs", "match_share": 1.0},
+        r"makes 8 matching and 0 other pairs.*; set data\.match_share=0\.5$",
+    ),
+    (
+        "digits_pairs",
+        {"batch_size": 2, "sampler": "pairs"},
+        r"the 1 pairs of data\.batch_size=2 .*; set data\.batch_size=4 or more$",
+    ),
+    (
+        "digits_pairs",
+        {"batch_size": 2, "sampler": "pairs", "match_share": 0.0},
+        r"set data\.match_share=0\.5 and data\.batch_size=4 or more$",
+    ),
 ]
 
 
@@ -265,6 +285,17 @@ WRONG = [
 def test_wrong_values_are_named(data: str, changes: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         build_verification(data, **changes).setup("fit")
+
+
+@pytest.mark.parametrize("share", [0.05, 0.2, 0.5, 0.9, 0.99])
+def test_the_way_out_of_batches_of_one_kind_is_one(share: float) -> None:
+    words: dict[str, Any] = {"sampler": "pairs", "match_share": share}
+    with pytest.raises(ValueError, match=r"set data\.batch_size=\d+ or more") as caught:
+        build_verification("digits_pairs", batch_size=2, **words).setup("fit")
+    size = int(str(caught.value).rsplit("batch_size=")[-1].split()[0])
+    build_verification("digits_pairs", batch_size=size, **words).setup("fit")
+    with pytest.raises(ValueError, match="of one kind only"):  # and the smallest
+        build_verification("digits_pairs", batch_size=size - 2, **words).setup("fit")
 
 
 def test_who_only_measures_may_have_batches_of_any_size() -> None:

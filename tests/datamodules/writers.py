@@ -21,9 +21,11 @@ from datamodules.boxed import DetectionDataModule
 from datamodules.identified import VerificationDataModule
 from datamodules.segmented import SegmentationDataModule
 from datamodules.single_label import ClassificationDataModule
+from datamodules.styled import StyleTransferDataModule
 from tests.datamodules.box_writers import BOXED, write_boxed_data, write_image
 from tests.datamodules.identity_writers import IDENTIFIED, write_verification_data
 from tests.datamodules.mask_writers import MASKED, write_masked_data
+from tests.datamodules.style_writers import STYLED, write_style_data
 
 CONF = Path(__file__).parents[2] / "conf"
 
@@ -104,6 +106,15 @@ def build_verification(
     """The same for verification data."""
     module = _built("verification", data, transforms, seed, changes)
     assert isinstance(module, VerificationDataModule)
+    return module
+
+
+def build_styled(
+    data: str, *, transforms: str = "style_transfer", seed: int = 0, **changes: Any
+) -> StyleTransferDataModule:
+    """The same for style transfer data."""
+    module = _built("style_transfer", data, transforms, seed, changes)
+    assert isinstance(module, StyleTransferDataModule)
     return module
 
 
@@ -244,6 +255,8 @@ def write_data(name: str, folder: Path, patch: pytest.MonkeyPatch) -> dict[str, 
             return write_masked_data(name, folder)
         case _ if name in IDENTIFIED:
             return write_verification_data(name, folder)
+        case _ if name in STYLED:
+            return write_style_data(name, folder)
         case _:
             pytest.fail(f"conf/data/{name}.yaml is new: write a little of its data here")
     return {"data_dir": str(folder)} | ({"num_classes": 2} if name == "imagenet" else {})

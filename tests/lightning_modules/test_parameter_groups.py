@@ -86,9 +86,15 @@ def test_head_learns_at_its_own_rate_and_norms_are_not_decayed() -> None:
 def test_every_optimizer_takes_a_step(name: str) -> None:
     model = TinyNet()
     optimizer = build_optimizer(build("optimizer", name), parameter_groups(model), head_lr_factor=1.0)
-    before = model.head.weight.clone()
-    model(torch.rand(2, 3, 16, 16)).square().sum().backward()
-    optimizer.step()
+    before, images = model.head.weight.clone(), torch.rand(2, 3, 16, 16)
+
+    def loss() -> float:
+        optimizer.zero_grad()
+        value = model(images).square().sum()
+        value.backward()
+        return float(value.detach())
+
+    optimizer.step(loss)  # L-BFGS asks several times
     assert not torch.equal(before, model.head.weight)
     assert torch.isfinite(model.head.weight).all()
 
@@ -99,3 +105,14 @@ def test_a_factor_needs_a_head_and_a_sense() -> None:
         build_optimizer(SGD, groups, head_lr_factor=10.0)
     with pytest.raises(ValueError, match=r"task\.head_lr_factor=0 must be above 0"):
         build_optimizer(SGD, groups, head_lr_factor=0)
+
+
+def test_lbfgs_gets_all_parameters_in_one_group_at_one_rate() -> None:
+    model = TinyNet()
+    head = {"head.weight", "head.bias"}
+    lbfgs = partial(torch.optim.LBFGS, lr=0.5)
+    (group,) = build_optimizer(lbfgs, parameter_groups(model, head=head), head_lr_factor=1.0).param_groups
+    assert {id(each) for each in group["params"]} == {id(each) for each in model.parameters()}
+    assert group["name"] == "body" and "weight_decay" not in group
+    with pytest.raises(ValueError, match=r"task\.head_lr_factor=2\.0, but L-BFGS has one rate for all"):
+        build_optimizer(lbfgs, parameter_groups(model, head=head), head_lr_factor=2.0)

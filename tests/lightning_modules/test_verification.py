@@ -14,6 +14,7 @@ from torch import Tensor
 from lightning_modules.images_with_identities import listed_pairs
 from lightning_modules.losses.verification import TripletLoss
 from lightning_modules.metrics.verification.records import Tally
+from lightning_modules.models.verification.arcface import arcface
 from lightning_modules.models.verification.siamese_contrastive import siamese_contrastive
 from lightning_modules.models.verification.siamese_logistic import siamese_logistic
 from lightning_modules.models.verification.supcon import supcon
@@ -272,6 +273,17 @@ def test_a_network_that_diverged_is_named() -> None:
 def test_impossible_values_are_named(option: str, value: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         task(**{option: value})
+
+
+def test_a_model_for_fewer_identities_than_there_are_is_refused_before_training() -> None:
+    def angular(count: int) -> VerificationTask:
+        network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, 4))
+        return task(arcface(network=network, num_identities=count, embedding_size=4))
+
+    with pytest.raises(ValueError, match=r"model\.num_identities=5, but training has 6 .* leave it null"):
+        angular(5)
+    assert angular(6).num_identities == METADATA["num_identities"]
+    angular(7)
 
 
 def test_facts_and_groups() -> None:

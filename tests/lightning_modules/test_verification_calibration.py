@@ -1,6 +1,7 @@
 """What validation teaches a verifier beside its weights: from which distance on two images differ."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -27,12 +28,15 @@ def test_a_validation_calibrates() -> None:
     assert found is not None
     assert float(learner.threshold) == pytest.approx(best_threshold(found.distance, found.same))
     assert float(learner.threshold) == found.threshold  # to the last bit
-    assert learner.calibration.tolist() == pytest.approx(logistic(found.distance, found.same), rel=1e-5)
+    expected = logistic(found.distance, found.same, threshold=found.threshold)
+    assert learner.calibration.tolist() == pytest.approx(expected, rel=1e-5)
+    false = (found.distance[~found.same] <= found.threshold).mean()
+    assert float(learner.false_accept_rate) == pytest.approx(false) and 0 < false < 1
 
 
 def test_before_it_nothing_is_said_that_needs_it() -> None:
     learner = task()
-    assert learner.threshold.isnan()
+    assert learner.threshold.isnan() and learner.false_accept_rate.isnan()
     assert learner.probabilities(torch.ones(2)).isnan().all()
     assert not {"test/tar", "test/far"} & set(measures_on(learner, MIXED))
     assert learner.threshold.isnan()  # a test does not calibrate
@@ -66,9 +70,38 @@ def test_probabilities_fall_with_the_distance() -> None:
     assert found is not None
     probabilities = learner.probabilities(torch.from_numpy(np.sort(found.distance)))
     assert (probabilities.diff() <= 0).all()
-    assert 0 <= probabilities[-1] < 0.2 < 0.5 < probabilities[0] <= 1
+    assert 0 <= probabilities[-1] < 0.2 < 0.8 < probabilities[0] <= 1
     matrix = learner.probabilities(learner.distances(torch.zeros(2, 3), torch.ones(4, 3)))
     assert matrix.shape == (2, 4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_what_is_probable_is_what_the_threshold_says(dtype: torch.dtype) -> None:
+    """Also of neighbours of the threshold, where numbers are rounded, and where distances say little."""
+    for seed in range(20):
+        generator = np.random.default_rng(seed)
+        same = generator.random(200) < generator.uniform(0.1, 0.9)
+        distance = generator.normal(size=200) * 10.0 ** generator.integers(-3, 3) - generator.normal() * same
+        learner = task()
+        found = SimpleNamespace(
+            distance=distance, same=same, threshold=float(np.float32(best_threshold(distance, same)))
+        )
+        learner._calibrate(found)  # type: ignore[arg-type]
+        at = torch.tensor(found.threshold, dtype=dtype)
+        near = [at, *(torch.nextafter(at, torch.tensor(way * torch.inf, dtype=dtype)) for way in (-1, 1))]
+        asked = torch.cat([torch.from_numpy(distance).to(dtype), torch.stack(near)])
+        probable = learner.probabilities(asked)
+        assert torch.equal(asked <= learner.threshold, probable >= 0.5)
+        assert probable[-3] == 0.5
+
+
+def test_a_measured_split_is_judged_alike_by_both() -> None:
+    learner = calibrated()
+    found = learner.measured
+    assert found is not None
+    accepted = found.distance <= found.threshold
+    assert np.array_equal(accepted, learner.probabilities(torch.from_numpy(found.distance)).numpy() >= 0.5)
+    assert 0 < accepted.sum() < len(accepted)
 
 
 def test_a_checkpoint_holds_it_and_opens_without_pickle(tmp_path: Path) -> None:
@@ -78,11 +111,21 @@ def test_a_checkpoint_holds_it_and_opens_without_pickle(tmp_path: Path) -> None:
     trainer.save_checkpoint(tmp_path / "one.ckpt")
     saved = torch.load(tmp_path / "one.ckpt", weights_only=True)
     own = {f"model.{key}" for key in learner.model.state_dict()}
-    assert set(saved["state_dict"]) == own | {"threshold", "calibration"}
+    assert set(saved["state_dict"]) == own | {"threshold", "calibration", "false_accept_rate"}
     again = task()
     again.load_state_dict(saved["state_dict"])
     assert float(again.threshold) == float(learner.threshold) > 0
     assert measures_on(again, OTHERS) == measures_on(learner, OTHERS)
+    assert float(again.false_accept_rate) == float(learner.false_accept_rate)
+
+
+def test_a_checkpoint_without_a_share_of_false_accepts_opens() -> None:
+    learner, again = calibrated(), task()
+    saved = {name: value for name, value in learner.state_dict().items() if name != "false_accept_rate"}
+    again.load_state_dict(saved)
+    assert again.false_accept_rate.isnan() and again.threshold == learner.threshold
+    with pytest.raises(RuntimeError, match="calibration"):
+        again.load_state_dict({name: value for name, value in saved.items() if name != "calibration"})
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 30], ids=["one image", "one identity", "all"])

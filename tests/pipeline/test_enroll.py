@@ -99,7 +99,10 @@ def test_broken_files_are_listed_and_the_rest_is_stored(
 def test_nothing_to_read_leaves_no_gallery(enroll: Any, trained: Trained, tmp_path: Path) -> None:
     (tmp_path / "text.jpg").write_text("no picture")
     assert enroll(f"input={tmp_path / 'text.jpg'}", "identity=Ada") == 1
-    assert not (trained.folder / "gallery.parquet").exists()
+    assert list(trained.folder.iterdir()) == []
+    path = tmp_path / "new" / "people.parquet"
+    assert enroll(f"input={tmp_path / 'text.jpg'}", "identity=Ada", f"gallery={path}") == 1
+    assert not path.parent.exists()
 
 
 def test_one_image_of_two_people_is_told(
@@ -108,6 +111,18 @@ def test_one_image_of_two_people_is_told(
     enroll(f"input={people}")
     enroll(f"input={people / 'Ada' / '0.png'}", "identity=Grace")
     assert f"enrolled as several {people / 'Ada' / '0.png'}: Ada, Grace" in capsys.readouterr().out
+
+
+def test_a_first_enrolment_that_fails_leaves_nothing(
+    enroll: Any, trained: Trained, people: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: Any, **__: Any) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("pyarrow.parquet.write_table", stop)
+    with pytest.raises(OSError, match="no space"):
+        enroll(f"input={people}")
+    assert list(trained.folder.iterdir()) == []
 
 
 def test_somebody_is_forgotten_without_a_network(
@@ -144,6 +159,10 @@ def test_a_gallery_of_another_model_is_refused_before_any_work(
 def test_the_id_of_a_model_is_that_of_its_weights_only() -> None:
     same = model_id(RowsVerifier())
     assert same == model_id(RowsVerifier(threshold=0.9))
+    calibrated = RowsVerifier()
+    for buffer in (calibrated.calibration, calibrated.false_accept_rate):
+        buffer.fill_(0.7)
+    assert same == model_id(calibrated)
     assert same != model_id(RowsVerifier(scale=1.0000001))
     assert len(same) == 16 and int(same, 16)
 

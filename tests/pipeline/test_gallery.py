@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.errors import Mistake
 from pipeline.work.gallery import Gallery, joined, of_several, without
-from pipeline.work.gallery_file import check_model, gallery_path, read_gallery, write_gallery
+from pipeline.work.gallery_file import check_model, gallery_path, locked, read_gallery, write_gallery
 
 
 def a_gallery(*rows: tuple[str, str, str, float]) -> Gallery:
@@ -62,6 +62,12 @@ def test_somebody_is_forgotten() -> None:
     gallery = a_gallery(ADA, GRACE, ("Ada", "/other.png", "cc", 4.0))
     assert rows_of(without(gallery, "Ada")) == [GRACE]
     assert len(without(without(gallery, "Ada"), "Grace")) == 0
+
+
+def test_a_gallery_is_counted_in_words() -> None:
+    assert str(a_gallery()) == "0 encodings of 0 identities"
+    assert str(a_gallery(ADA)) == "1 encoding of 1 identity"
+    assert str(a_gallery(ADA, GRACE)) == "2 encodings of 2 identities"
 
 
 def test_codes_are_places_in_the_sorted_names() -> None:
@@ -129,6 +135,44 @@ def test_two_processes_that_add_at_once_lose_nobody(tmp_path: Path) -> None:
     started = [subprocess.Popen([sys.executable, "-c", ADDING, str(path), name]) for name in "xy"]
     assert [process.wait(60) for process in started] == [0, 0]
     assert len(read_gallery(path)) == 1 + 2 * 8
+
+
+def test_a_lock_that_guarded_nothing_is_gone(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "folder" / "people.parquet"
+
+    def fail() -> None:
+        with locked(path):
+            assert [file.name for file in path.parent.iterdir()] == [".people.parquet.lock"]
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+    with locked(path):
+        (tmp_path / "new" / "other.txt").write_text("of somebody else")
+    assert [file.name for file in tmp_path.rglob("*")] == ["new", "other.txt"]
+    with locked(path):
+        write_gallery(a_gallery(ADA), path)
+    assert rows_of(read_gallery(path)) == [ADA]
+
+
+FIRST = """
+import sys, time
+from pathlib import Path
+from pipeline.work.gallery_file import locked
+path = Path(sys.argv[1])
+for _ in range(200):
+    with locked(path):
+        (path.parent / "inside").touch(exist_ok=False)
+        (path.parent / "inside").unlink()
+"""
+
+
+def test_a_removed_lock_lets_nobody_in_beside_another(tmp_path: Path) -> None:
+    path = tmp_path / "people.parquet"
+    started = [subprocess.Popen([sys.executable, "-c", FIRST, str(path)]) for _ in range(3)]
+    assert [process.wait(60) for process in started] == [0, 0, 0]
+    assert list(tmp_path.iterdir()) == []
 
 
 def damaged(path: Path, how: str) -> None:

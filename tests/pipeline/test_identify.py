@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -12,6 +12,7 @@ import torch
 
 from pipeline.errors import Mistake
 from pipeline.work.drawing_pairs import GREEN, RED, write_pair
+from pipeline.work.identify import _is_equal
 from pipeline.work.loading import Trained
 from tests.pipeline.verifiers import RowsVerifier, a_trained, call, striped, write_people
 
@@ -61,17 +62,81 @@ def test_people_are_recognised_and_a_stranger_is_unknown(
     assert table["probability"].to_numpy() == pytest.approx(expected.to_numpy(), abs=1e-5)
     said = capsys.readouterr().out
     known = "2 of 3 images known (Ada: 1, Łukasz: 1), 1 unknown (farther than 0.3"
-    for words in (known, "text.jpg", "found.csv"):
+    strangers = "strangers about 19 in a hundred would be taken for somebody"  # 1 - 0.9²
+    for words in (known, "text.jpg", "found.csv", "gallery   4 encodings of 2 identities", strangers):
         assert words in said
+    assert "threshold= a smaller distance than 0.3 takes fewer" in said
+    assert "ambiguous" not in said and not table["ambiguous"].any() and "belongs" not in said
     assert len(list((tmp_path / "found").glob("*.png"))) == 3
 
 
-def test_a_threshold_of_ones_own_counts(verb: Any, photographs: Path, tmp_path: Path) -> None:
+def test_two_who_are_equally_near_are_both_named(
+    verb: Any, photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    verb("enroll", f"input={tmp_path / 'people' / 'Ada'}", "identity=Twin")
+    capsys.readouterr()
+    verb("identify", f"input={photographs}", f"output={tmp_path / 'found.csv'}")
+    table = pd.read_csv(tmp_path / "found.csv")
+    assert table["ambiguous"].tolist() == [True, False, False]
+    said = capsys.readouterr().out
+    assert "1 of them ambiguous: somebody else is as near" in said and "Ada or Twin" in said
+    verb("identify", f"input={photographs / 'ada.png'}", f"output={tmp_path / 'far.csv'}", "threshold=0.0")
+    assert pd.read_csv(tmp_path / "far.csv")["ambiguous"].tolist() == [False], "unknown is unknown"
+
+
+@pytest.mark.parametrize(
+    ("nearest", "second", "is_equal"),
+    [
+        (0.0, 0.0, True),
+        (1.0, 1.0 + 5e-7, True),
+        (1.0, 1.0 + 5e-6, False),
+        (-2.0, -2.0 + 1e-6, True),
+        (-2.0, -1.9, False),
+        (0.0, float("inf"), False),
+    ],
+)
+def test_as_near_means_to_a_millionth(nearest: float, second: float, is_equal: bool) -> None:
+    assert _is_equal(nearest, second) is is_equal
+
+
+@pytest.mark.parametrize(
+    ("rate", "said"),
+    [(float("nan"), None), (0.0, "none was taken for somebody"), (1.0, "about 100 in")],
+)
+def test_strangers_are_told_as_far_as_is_known(
+    rate: float,
+    said: str | None,
+    verb: Any,
+    photographs: Path,
+    trained: Trained,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    cast(RowsVerifier, trained.task).false_accept_rate.fill_(rate)
+    capsys.readouterr()
+    verb("identify", f"input={photographs}", "pictures=0")
+    found = capsys.readouterr().out
+    assert ("\nstrangers " in found) == (said is not None)
+    assert said is None or said in found
+
+
+def test_a_threshold_of_ones_own_counts(
+    verb: Any, photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
     for threshold, known in ((5, 3), (0.0, 0)):
         words = (f"threshold={threshold}", f"output={tmp_path / 'found.csv'}", "pictures=0")
         verb("identify", f"input={photographs}", *words)
         table = pd.read_csv(tmp_path / "found.csv")
         assert (table["identity"] != "unknown").sum() == known
+        said = capsys.readouterr().out
+        assert f"belongs to the calibrated threshold of 0.3, not to threshold={threshold:g}" in said
+        assert "\nstrangers " not in said, "how many it takes is not known"
+    two = (f"a={photographs / 'ada.png'}", f"b={photographs / 'stranger.png'}", "threshold=5.0")
+    verb("verify", *two, f"output={tmp_path / 'answer.json'}")
+    said = capsys.readouterr().out
+    assert "yes, the same" in said and "belongs to the calibrated" in said
+    answer = json.loads((tmp_path / "answer.json").read_text())
+    assert answer["probability"] < 0.5 and answer["calibrated_threshold"] == pytest.approx(0.3)
     assert not (tmp_path / "found").exists()
 
 
@@ -146,7 +211,7 @@ def test_two_images_of_one_person_and_of_two(
         output = tmp_path / "answers" / f"{other}.json"
         assert verb("verify", f"a={ada}", f"b={photographs / f'{other}.png'}") == 0
         said = capsys.readouterr().out
-        assert title in said and "threshold of 0.3000" in said and "P(same)" in said
+        assert title in said and "threshold of 0.3000" in said and "P(same)" in said and "belongs" not in said
         assert set(tmp_path.rglob("*")) == before, "nothing is written unless asked for"
         verb("verify", f"a={ada}", f"b={photographs / f'{other}.png'}", f"output={output}")
         answer = json.loads(output.read_text())

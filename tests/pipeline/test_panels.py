@@ -137,6 +137,14 @@ def test_last_panel_compares_with_what_learns_nothing() -> None:
         assert part in shown
 
 
+def test_panels_tell_what_only_some_tasks_have() -> None:
+    painting = replace(FACTS, class_counts=[], notes={"style": "coffee (600 x 400)"})
+    assert "style coffee (600 x 400)" in words(first_panel(painting))
+    assert "picture" not in words(last_panel(RESULT))
+    painted = replace(RESULT, picture="outputs/some/figures/result.png")
+    assert "picture outputs/some/figures/result.png" in words(last_panel(painted))
+
+
 def test_last_panel_does_not_praise_a_result_that_is_no_better() -> None:
     result = replace(RESULT, measures={"test/top1": 0.9})
     assert "no better than nearest neighbour" in words(last_panel(result))

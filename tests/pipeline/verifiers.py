@@ -38,11 +38,13 @@ class RowsVerifier(LightningModule):
 
     threshold: Tensor
     calibration: Tensor
+    false_accept_rate: Tensor
 
     def __init__(self, *, scale: float = 1.0, threshold: float = 0.3) -> None:
         super().__init__()
         self.model = Rows(scale=scale)
         self.register_buffer("threshold", torch.tensor(threshold))
+        self.register_buffer("false_accept_rate", torch.tensor(0.1))
         self.register_buffer("calibration", torch.tensor([4.0, -4.0 / 0.3]))
 
     def predict_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:

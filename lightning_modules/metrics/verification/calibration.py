@@ -9,6 +9,9 @@ RIDGE = 1e-4
 """Weight of half the squared slope, per standard deviation, against the mean loss: where no pair is judged
 wrongly, the best slope would be infinite."""
 
+LEAST = 1e-4
+"""Slope per standard deviation of pairs whose distance says nothing, or the contrary."""
+
 
 def best_threshold(distance: Numbers, same: Flags) -> float:
     """The distance up to which to take two images for the same.
@@ -48,22 +51,27 @@ def best_of_sorted(distance: Numbers, same: Flags) -> float:
     return float(distance[widest] + width[widest] / 2)
 
 
-def logistic(distance: Numbers, same: Flags) -> Numbers:
-    """How the probability that two images show the same depends on their distance.
+def logistic(distance: Numbers, same: Flags, *, threshold: float) -> Numbers:
+    """How the probability that two images show the same falls with their distance.
+
+    A logistic regression on ``threshold - distance`` without an intercept: at the threshold it is as
+    probable as not, so that whoever judges by one of them judges by the other.
 
     Args:
         distance: (P,).
         same: (P,), whether a pair matches; both kinds weigh the same, however many pairs they have.
+        threshold: The distance up to which two images are taken for the same.
 
     Returns:
-        (2,) for P(same) = sigmoid(result[0] + result[1] * distance); nan where one of the kinds is missing.
+        (2,) for P(same) = sigmoid(result[0] + result[1] * distance), where result[1] is below 0 and
+        result[0] is -result[1] * threshold; nan where one of the kinds is missing.
     """
     if same.all() or not same.any():
         return np.full(2, np.nan)
-    centre, spread = distance.mean(), distance.std()
-    if spread == 0:
-        return np.zeros(2)
-    scaled = ((distance - centre) / spread)[:, None]
-    found = LogisticRegression(C=1 / (RIDGE * len(same)), class_weight="balanced").fit(scaled, same)
-    slope = found.coef_[0, 0] / spread
-    return np.array([found.intercept_[0] - slope * centre, slope])
+    spread = distance.std() or 1.0
+    scaled = ((threshold - distance) / spread)[:, None]
+    regression = LogisticRegression(
+        C=1 / (RIDGE * len(same)), class_weight="balanced", fit_intercept=False, tol=1e-6
+    )
+    slope = max(regression.fit(scaled, same).coef_[0, 0], LEAST) / spread
+    return np.array([slope * threshold, -slope])

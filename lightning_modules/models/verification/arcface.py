@@ -13,6 +13,7 @@ class ArcFaceVerifier(Verifier):
         self, network: nn.Module, *, embedding_size: int, num_identities: int, margin: float, scale: float
     ) -> None:
         super().__init__(network, embedding_size=embedding_size, normalise=True)
+        self.num_identities = num_identities
         self.loss = additive_angular_margin(
             num_identities=num_identities, embedding_size=embedding_size, margin=margin, scale=scale
         )

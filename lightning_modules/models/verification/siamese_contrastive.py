@@ -2,7 +2,12 @@
 
 from torch import Tensor, nn
 
-from lightning_modules.losses.verification import check_positive, mean_of_pairs, squared_hinge
+from lightning_modules.losses.verification import (
+    check_positive,
+    check_reachable,
+    mean_of_pairs,
+    squared_hinge,
+)
 from lightning_modules.models.verification.verifier import Pairs, Verifier, every_pair
 
 
@@ -12,6 +17,8 @@ class ContrastiveVerifier(Verifier):
     def __init__(self, network: nn.Module, *, embedding_size: int, normalise: bool, margin: float) -> None:
         super().__init__(network, embedding_size=embedding_size, normalise=normalise)
         check_positive(margin=margin)
+        if normalise:
+            check_reachable(margin=margin, farthest=2, what="distances")
         self.margin = margin
 
     def _losses(self, embeddings: Tensor, labels: Tensor, pairs: Pairs | None) -> dict[str, Tensor]:
@@ -38,7 +45,8 @@ def siamese_contrastive(
         network: A classifier that was built with ``num_classes`` of ``embedding_size``.
         embedding_size: Dimensions of an embedding, at least 1.
         normalise: Scale embeddings to length 1; distances are then at most 2.
-        margin: Distance from which on other identities are far enough apart, above 0.
+        margin: Distance from which on other identities are far enough apart, above 0; with ``normalise`` at
+            most 2.
 
     Raises:
         ValueError: If an argument is out of its range, or the network gives as many numbers as it would

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from lightning_modules.losses.verification import Mining, TripletLoss
+from lightning_modules.losses.verification import Mining, TripletLoss, check_reachable
 from lightning_modules.models.verification.verifier import Pairs, Verifier
 
 
@@ -13,6 +13,8 @@ class TripletVerifier(Verifier):
         self, network: nn.Module, *, embedding_size: int, normalise: bool, margin: float, mining: Mining
     ) -> None:
         super().__init__(network, embedding_size=embedding_size, normalise=normalise)
+        if normalise:
+            check_reachable(margin=margin, farthest=4, what="squared distances")
         self.loss = TripletLoss(margin=margin, mining=mining)
 
     def _losses(self, embeddings: Tensor, labels: Tensor, pairs: Pairs | None) -> dict[str, Tensor]:
@@ -40,7 +42,7 @@ def triplet(
         network: A classifier that was built with ``num_classes`` of ``embedding_size``.
         embedding_size: Dimensions of an embedding, at least 1.
         normalise: Scale embeddings to length 1, as in the paper; squared distances are then at most 4.
-        margin: Of squared distances, above 0.
+        margin: Of squared distances, above 0; with ``normalise`` at most 4.
         mining: Which triplets of a batch are learnt from: ``all``, ``hard`` (of each anchor the farthest like
             it and the nearest of another) or ``semi_hard`` (right, but by less than the margin).
 

@@ -42,6 +42,9 @@ class Verifier(nn.Module):
     is_euclidean: bool = True
     """Whether ``distances`` are the Euclidean ones."""
 
+    num_identities: int | None = None
+    """Training identities that the loss has weights for; None: it has none, and any number will do."""
+
     def __init__(self, network: nn.Module, *, embedding_size: int, normalise: bool) -> None:
         super().__init__()
         if embedding_size < 1:

@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 import pytest
-from scipy.optimize import minimize
+from scipy.optimize import minimize_scalar
 
-from lightning_modules.metrics.verification.calibration import RIDGE, best_threshold, logistic
+from lightning_modules.metrics.verification.calibration import LEAST, RIDGE, best_threshold, logistic
 from lightning_modules.metrics.verification.protocol import balanced_accuracy
 from tests.lightning_modules.metrics.verification.made import Numbers, distances
 
@@ -51,37 +51,46 @@ def test_the_threshold_does_not_depend_on_how_many_pairs_there_are_of_a_kind() -
 def test_nothing_is_calibrated_by_one_kind() -> None:
     for same in (np.ones(3, bool), np.zeros(3, bool)):
         assert math.isnan(best_threshold(np.arange(3.0), same))
-        assert np.isnan(logistic(np.arange(3.0), same)).all()
+        assert np.isnan(logistic(np.arange(3.0), same, threshold=1.0)).all()
 
 
 @pytest.mark.parametrize("scale", [0.01, 1.0, 50.0])
 def test_probabilities_are_those_of_logistic_regression(scale: float) -> None:
     distance, same = distances(matching=100, others=300)
-    distance = distance * scale
-    scaled = (distance - distance.mean()) / distance.std()
+    distance, threshold = distance * scale, 1.1 * scale
+    scaled = (threshold - distance) / distance.std()
     weights = np.where(same, 0.5 / same.sum(), 0.5 / (~same).sum())
 
-    def loss(found: Numbers) -> float:
-        logits = found[0] + found[1] * scaled
+    def loss(slope: float) -> float:
+        logits = slope * scaled
         losses = np.logaddexp(0, np.where(same, -logits, logits))
-        return float((weights * losses).sum() + RIDGE / 2 * found[1] ** 2)
+        return float((weights * losses).sum() + RIDGE / 2 * slope**2)
 
-    best = minimize(loss, np.zeros(2), tol=1e-12).x
-    intercept, slope = logistic(distance, same)
-    assert slope * distance.std() == pytest.approx(best[1], rel=1e-3)
-    assert intercept + slope * distance.mean() == pytest.approx(best[0], abs=1e-3)
+    best = minimize_scalar(loss, bounds=(0, 100), method="bounded", options={"xatol": 1e-9}).x
+    intercept, slope = logistic(distance, same, threshold=threshold)
+    assert slope * distance.std() == pytest.approx(-best, rel=1e-3)
+    assert intercept == pytest.approx(-slope * threshold)
     assert slope < 0
 
 
 def test_both_kinds_weigh_the_same() -> None:
     distance, same = distances(matching=2_000, others=2_000)
     few = np.flatnonzero(~same | (np.cumsum(same) <= 200))
-    np.testing.assert_allclose(logistic(distance[few], same[few]), logistic(distance, same), rtol=0.15)
+    part, whole = (logistic(distance[some], same[some], threshold=1.0) for some in (few, slice(None)))
+    np.testing.assert_allclose(part, whole, rtol=0.1)
 
 
 def test_pairs_that_are_told_apart_and_pairs_that_are_all_alike() -> None:
-    intercept, slope = logistic(np.array([0.1, 0.2, 0.8, 0.9]), np.array([1, 1, 0, 0], bool))
+    same = np.array([1, 1, 0, 0], bool)
+    intercept, slope = logistic(np.array([0.1, 0.2, 0.8, 0.9]), same, threshold=0.5)
     assert math.isfinite(slope)
-    assert -intercept / slope == pytest.approx(0.5, abs=0.02)
     assert 1 / (1 + math.exp(-(intercept + slope * 0.1))) > 0.99
-    assert logistic(np.ones(4), np.array([1, 1, 0, 0], bool)).tolist() == [0, 0]
+    assert logistic(np.ones(4), same, threshold=1.0) == pytest.approx([LEAST, -LEAST])
+
+
+def test_no_distance_makes_images_more_alike() -> None:
+    """Pairs that are the wrong way round say nothing, rather than the contrary of the threshold."""
+    distance, same = np.array([0.8, 0.9, 0.1, 0.2]), np.array([1, 1, 0, 0], bool)
+    intercept, slope = logistic(distance, same, threshold=0.9)
+    assert slope == pytest.approx(-LEAST / distance.std())
+    assert intercept == pytest.approx(-0.9 * slope)

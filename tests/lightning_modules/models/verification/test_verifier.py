@@ -164,6 +164,12 @@ def test_a_network_that_hides_its_width_is_refused_at_the_first_batch() -> None:
         ("triplet", {"margin": -0.2}, r"model\.margin=-0\.2 must be above 0"),
         ("triplet", {"mining": "easy"}, r"model\.mining=easy is not one of all, hard, semi_hard"),
         ("siamese_contrastive", {"margin": 0}, r"model\.margin=0 must be above 0"),
+        ("triplet", {"margin": 4.1}, r"model\.margin=4\.1 with model\.normalise=true: .* at most 4; "),
+        (
+            "siamese_contrastive",
+            {"margin": 2.1},
+            r"model\.margin=2\.1 with model\.normalise=true: .* 2; ",
+        ),
         ("arcface", {"margin": 0}, r"model\.margin=0 must be above 0"),
         ("arcface", {"scale": -1}, r"model\.scale=-1 must be above 0"),
         ("arcface", {"num_identities": 1}, r"model\.num_identities=1, "),
@@ -173,3 +179,9 @@ def test_a_network_that_hides_its_width_is_refused_at_the_first_batch() -> None:
 def test_impossible_arguments_are_named(name: str, option: dict[str, Any], message: str) -> None:
     with pytest.raises(Exception, match=message):
         small(name, **option)
+
+
+@pytest.mark.parametrize(("name", "farthest"), [("triplet", 4.0), ("siamese_contrastive", 2.0)])
+def test_a_margin_may_be_as_large_as_embeddings_are_apart(name: str, farthest: float) -> None:
+    small(name, normalise=True, margin=farthest)
+    small(name, normalise=False, margin=farthest + 1)

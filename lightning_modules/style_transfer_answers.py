@@ -1,0 +1,81 @@
+"""What a style transfer task answers for a batch, and what it cannot be asked."""
+
+from collections.abc import Mapping, Sequence
+from typing import TypedDict
+
+import torch
+from torch import Tensor
+
+from lightning_modules.models.style_transfer.stylizer import Stylizer
+from lightning_modules.style_transfer_pictures import COLOURS
+
+Row = dict[str, str | float]
+
+
+class Prediction(TypedDict):
+    """Answer for a batch of B contents.
+
+    Attributes:
+        picture: uint8 (3, H, W) each, RGB, as large as the content.
+        index: int64 (B,), position of each content in its data set.
+        seconds: Of painting, for each.
+        ssim: Structural similarity to the content, for each.
+    """
+
+    picture: list[Tensor]
+    index: Tensor
+    seconds: list[float]
+    ssim: list[float]
+
+
+def mean(values: Sequence[Mapping[str, Tensor]], *, sizes: Sequence[int]) -> dict[str, Tensor]:
+    """Mean of the numbers of several parts, by how many pictures each has."""
+    if len(values) == 1:
+        return dict(values[0])
+    shares = [size / sum(sizes) for size in sizes]
+    return {
+        name: torch.stack([share * each[name] for share, each in zip(shares, values, strict=True)]).sum()
+        for name in values[0]
+    }
+
+
+def joined(answers: Sequence[Prediction], *, index: Tensor) -> Prediction:
+    """One answer of several, for the positions (B,) in the data set."""
+    return Prediction(
+        picture=[picture for answer in answers for picture in answer["picture"]],
+        index=index,
+        seconds=[seconds for answer in answers for seconds in answer["seconds"]],
+        ssim=[ssim for answer in answers for ssim in answer["ssim"]],
+    )
+
+
+def check_paints_others(model: Stylizer) -> None:
+    """Refuse to paint with a model that is one picture.
+
+    Raises:
+        ValueError: If it is.
+    """
+    if model.is_one_picture:
+        raise ValueError(
+            "this run is one picture, figures/result.png in its folder, and paints no other; train again "
+            "with data.content= the other picture"
+        )
+
+
+def check_choices(model: Stylizer, *, colour: str, style_scale: float, tile: int | None) -> None:
+    """Refuse what does not exist, or does not go with the model.
+
+    Raises:
+        ValueError: If there is such a thing; see ``StyleTransferTask`` for the arguments.
+    """
+    if colour not in COLOURS:
+        raise ValueError(f"task.colour={colour} is not one of {', '.join(COLOURS)}")
+    if colour == "histogram" and not (model.is_one_picture or model.needs_style):
+        raise ValueError(
+            "task.colour=histogram makes another style for each content, and this model learns one style; "
+            "choose luminance, or model=gatys"
+        )
+    if style_scale <= 0:
+        raise ValueError(f"task.style_scale={style_scale} must be above 0")
+    if tile is not None and not model.is_one_picture:
+        raise ValueError(f"task.tile={tile} is for model=gatys; set null, which sees whole pictures")
