@@ -33,7 +33,8 @@ def test_names_between_colons_are_no_emoji(shared: Console, markup: bool) -> Non
 
 def test_log_lines_neither(monkeypatch: pytest.MonkeyPatch) -> None:
     buffer = io.StringIO()
-    monkeypatch.setattr(consoles.console, "file", buffer)
+    # `file` would be given back as the stream of this test, to which later ones would write.
+    monkeypatch.setattr(consoles.console, "_file", buffer)
     logger = logging.Logger("alone")
     logger.addHandler(consoles.log_handler())
     logger.warning(LINE)
