@@ -212,12 +212,15 @@ def test_a_small_network_learns_digits_from_heavy_pictures() -> None:
         *(nn.ReLU(), nn.Conv2d(64, 64, 3, 2, 1), nn.ReLU(), nn.Flatten(), nn.Linear(64 * 16, 10)),
     )
     optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3)
+    # The rate falls to nothing, so that the last few steps, which differ between processors, decide less.
+    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=12 * 34)
     for batch in [batch for epoch in range(12) for batch in epochs(module, epoch)]:
         loss = nn.functional.cross_entropy(network(batch["image"][:, :1] / 255), batch["label"])
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         optimizer.step()
+        schedule.step()
     network.eval()
     right = [(network(b["image"][:, :1] / 255).argmax(1) == b["label"]) for b in module.test_dataloader()]
     accuracy = torch.cat(right).float().mean()
-    assert accuracy > 0.93, accuracy  # measured 0.97
+    assert accuracy > 0.92, accuracy  # measured 0.955
