@@ -150,7 +150,7 @@ def look(arguments: argparse.Namespace) -> list[str]:
     find = [_search("Search parameters", arguments.parameter), _search("Search metrics", arguments.metric)]
     find_chart = _search("Search metric charts", arguments.metric)
     curves = "document.querySelectorAll('.js-line').length > 0"
-    picture = "[...document.images].some(image => image.naturalWidth > 400)"
+    picture = "[...document.images].some(image => image.naturalWidth > 200)"
     has_figure = _shown(Path(arguments.figure).name)
     pages = {
         "overview": ("", [*find, has_parameter, has_metric]),
