@@ -223,4 +223,4 @@ def test_a_small_network_learns_digits_from_heavy_pictures() -> None:
     network.eval()
     right = [(network(b["image"][:, :1] / 255).argmax(1) == b["label"]) for b in module.test_dataloader()]
     accuracy = torch.cat(right).float().mean()
-    assert accuracy > 0.92, accuracy  # measured 0.955
+    assert accuracy > 0.93, accuracy  # measured 0.955
