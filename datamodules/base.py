@@ -146,14 +146,6 @@ class DataModule(LightningDataModule, ABC):
     def make_train_sampler(self) -> TrainSampler:
         """The order of training."""
 
-    def make_evaluation_sampler(self, size: int) -> OrderedSampler:
-        """The order of validation and test: every item exactly once over all processes.
-
-        Args:
-            size: Items of the split.
-        """
-        return OrderedSampler(size=size)
-
     @abstractmethod
     def summary(self) -> dict[str, Any]:
         """Name, sizes and digest as plain values, for the panel and MLflow."""
@@ -254,7 +246,7 @@ class DataModule(LightningDataModule, ABC):
         dataset = self.dataset(split, augment=False)
         size = len(dataset)  # type: ignore[arg-type]
         batch_size = even_batch_size(size=size, batch_size=self.batch_size, world=processes()[0])
-        sampler = self.make_evaluation_sampler(size)
+        sampler = OrderedSampler(size=size)
         return self._loader(
             dataset, sampler=sampler, batch_size=batch_size, drop_last=False, persistent=persistent
         )

@@ -209,24 +209,6 @@ class OrderedSampler(SharingSampler):
         return (Draw(index, 0, 0) for index in range(rank, self.size, world))
 
 
-class SharedSampler(OrderedSampler):
-    """Every item on every process: for evaluation of what is too little to be dealt out.
-
-    A measure that is a mean over all processes is the same as on one.
-
-    Args:
-        size: Number of items in the data set.
-    """
-
-    def __len__(self) -> int:
-        """All items."""
-        return self.size
-
-    def __iter__(self) -> Iterator[Draw]:
-        """The draws of any process."""
-        return (Draw(index, 0, 0) for index in range(self.size))
-
-
 def even_batch_size(*, size: int, batch_size: int, world: int) -> int:
     """Largest batch size, at most the wanted one, that gives every process as many batches.
 

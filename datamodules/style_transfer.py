@@ -20,7 +20,7 @@ from datamodules.photographs import (
 )
 from datamodules.readers.labelled import Labelled
 from datamodules.readers.listing import Cut, OnError, check_on_error
-from datamodules.samplers import OrderedSampler, RepeatingSampler, SharedSampler, TrainSampler
+from datamodules.samplers import RepeatingSampler, TrainSampler
 from datamodules.splits import check_fractions
 from datamodules.styled import StyleTransferDataModule, StyleTransferOptions, style_words
 from datamodules.styled_dataset import (
@@ -111,14 +111,6 @@ class PictureAndStyle(StyleTransferDataModule):
     def make_train_sampler(self) -> TrainSampler:
         """The picture again and again."""
         return RepeatingSampler(pictures=1, size=self.steps_per_epoch, seed=self.seed)
-
-    def make_evaluation_sampler(self, size: int) -> OrderedSampler:
-        """The picture on every process: one without it would keep the others waiting.
-
-        Args:
-            size: 1.
-        """
-        return SharedSampler(size=size)
 
     def summary(self) -> dict[str, Any]:
         """Name, sizes, what is painted, and digest as plain values."""
