@@ -6,7 +6,7 @@ override PY := .venv/bin/python
 override STAMP := .venv/installed
 override RUN := $(PY) -m pipeline.forward
 override CHECKED := pipeline datamodules lightning_modules
-override VERBS := help setup train evaluate predict enroll identify verify models data browse ui test test-slow bench lint format lock clean
+override VERBS := help setup train evaluate predict export enroll identify verify stylize models data browse ui test test-slow bench lint format lock clean
 override DELETIONS := $(filter ~%,$(MAKECMDGOALS))
 override STRANGERS := $(filter-out $(VERBS) $(STAMP) ~%,$(MAKECMDGOALS))
 
@@ -54,6 +54,9 @@ evaluate: $(STAMP) ## measure a run on a split: make evaluate run=latest split=t
 predict: $(STAMP) ## predict files: make predict run=latest input=photographs/ output=table.csv
 	@$(RUN) pipeline.predict
 
+export: $(STAMP) ## write a run's network to a file: make export run=latest format=onnx output=model.onnx
+	@$(RUN) pipeline.export
+
 enroll: $(STAMP) ## let a run know people: make enroll run=latest input=people/ gallery=people.parquet
 	@$(RUN) pipeline.enroll
 
@@ -62,6 +65,9 @@ identify: $(STAMP) ## say who images show: make identify run=latest gallery=peop
 
 verify: $(STAMP) ## say whether two images show the same: make verify run=latest a=one.jpg b=two.jpg
 	@$(RUN) pipeline.verify
+
+stylize: $(STAMP) ## paint photographs: make stylize run=latest input=photographs/ style=painting.jpg output=painted/
+	@$(RUN) pipeline.stylize
 
 models: $(STAMP) ## list the models with size, cost, source and paper: make models format=json
 	@$(RUN) pipeline.models

@@ -15,6 +15,7 @@ from datamodules.drawing_styles import draw_styles
 from datamodules.photographs import read_photograph, shrunk
 from datamodules.picture_pipeline import Pipeline
 from datamodules.styled_dataset import STYLE_FACTOR, collate, to_tensor
+from datamodules.styled_files import FilesToPaint
 from datamodules.transforms import Recipe, compose
 
 # Of ImageNet's pictures in [0, 1]: published features expect pictures normalised by them.
@@ -107,12 +108,15 @@ class StyleTransferDataModule(DataModule):
             "std": list(STD),
         }
 
-    def read_styles(self, words: Sequence[str], *, key: str = "data.style") -> list[Tensor]:
+    def read_styles(
+        self, words: Sequence[str], *, key: str = "data.style", image_size: int | None = None
+    ) -> list[Tensor]:
         """Read style pictures as training sees them, also before `setup`.
 
         Args:
             words: Files, or names of embedded photographs.
             key: Where they stand in the configuration, for messages.
+            image_size: Longer side of what is painted like them; None: as in training.
 
         Returns:
             uint8 (3, h, w) each, RGB; longer sides have at most twice ``image_size`` pixels.
@@ -120,7 +124,7 @@ class StyleTransferDataModule(DataModule):
         Raises:
             ValueError: If one cannot be found or read.
         """
-        longer_side = STYLE_FACTOR * self.image_size
+        longer_side = STYLE_FACTOR * (image_size or self.image_size)
         pictures = [read_photograph(word, key=key) for word in words]
         return [to_tensor(shrunk(picture, longer_side=longer_side)) for picture in pictures]
 
@@ -131,6 +135,24 @@ class StyleTransferDataModule(DataModule):
             paths: Files; a broken one becomes a black item with an ``error``.
         """
         return PredictionDataset(paths, pipeline=self.pipelines["eval"], image_size=self.image_size)
+
+    def paint_dataset(
+        self, paths: Sequence[Path], *, longer_side: int | None, at_most: int
+    ) -> Dataset[PredictionItem]:
+        """Image files at the size at which they are painted; see `FilesToPaint`.
+
+        Args:
+            paths: As `predict_dataset`.
+            longer_side: Pixels of the longer side; None: as it is in the file.
+            at_most: Most pixels of it where it is as in the file.
+        """
+        return FilesToPaint(
+            paths,
+            pipeline=self.pipelines["eval"],
+            image_size=self.image_size,
+            longer_side=longer_side,
+            at_most=at_most,
+        )
 
     def annotate(self, batch: Mapping[str, Any], position: int) -> ByteArray:
         """One content of a batch beside its styles.

@@ -9,6 +9,7 @@ from torchmetrics import MeanMetric, Metric
 
 from datamodules.batch import ClassificationBatch, ClassificationMetadata, ImageBatch
 from lightning_modules.base import STAGES, SchedulerFactory, Stage, TaskModule
+from lightning_modules.exporting import Exported, Given, Output, positions
 from lightning_modules.losses.class_weights import ClassWeights, balance
 from lightning_modules.metrics.classification import classification_measures
 from lightning_modules.mixing import MIXINGS, Mixing, mix
@@ -143,6 +144,15 @@ class ClassificationTask(TaskModule):
         """Probabilities of a batch."""
         return Prediction(probabilities=self(batch["image"]).float().softmax(dim=1), index=batch["index"])
 
+    def exported(self) -> Exported:
+        """For `make export`: probabilities (B, C) of uint8 RGB images (B, 3, H, W)."""
+        return Exported(
+            network=nn.Sequential(self.normalise, self.model, nn.Softmax(dim=1)),
+            answer=self._answers_alone,
+            outputs=(Output(name="probabilities", shape=("batch", len(self.class_names))),),
+            facts={"class_names": self.class_names},
+        )
+
     def training_loss(self, scores: Tensor, targets: Tensor) -> Tensor:
         """What is minimised.
 
@@ -157,6 +167,11 @@ class ClassificationTask(TaskModule):
     def rows(self, output: Prediction) -> list[list[Row]]:
         """Plain rows for a table, one per image."""
         return [[self._row(probabilities)] for probabilities in output["probabilities"].float().cpu()]
+
+    def _answers_alone(self, given: Given) -> tuple[Tensor]:
+        images = given["images"]
+        batch = ImageBatch(image=images, index=positions(images))
+        return (self.predict_step(batch, 0)["probabilities"],)
 
     def _evaluate(self, stage: Stage, batch: ClassificationBatch) -> LabelledPrediction:
         scores = self(batch["image"]).float()

@@ -9,10 +9,13 @@ from torch import Tensor, distributed
 
 from datamodules.batch import DetectionBatch, DetectionMetadata, ImageBatch
 from lightning_modules.base import ImageMetadata, SchedulerFactory, Stage, TaskModule
+from lightning_modules.exporting import Exported, Given, Output
+from lightning_modules.exporting_detection import detections_apart
 from lightning_modules.metrics.detection.analysis import Analysis, analyse
 from lightning_modules.metrics.detection.measures import detection_measures
 from lightning_modules.metrics.detection.records import Judged, encoded, joined, judge
 from lightning_modules.models.detection.detector import Detector
+from lightning_modules.models.detection.exportable import OneImageDetector
 from lightning_modules.parameter_groups import OptimizerFactory
 
 Row = dict[str, str | float]
@@ -150,6 +153,27 @@ class DetectionTask(TaskModule):
     def predict_step(self, batch: ImageBatch, batch_idx: int, dataloader_idx: int = 0) -> Prediction:
         """Detections of a batch whose images may differ in size."""
         return Prediction(detections=self(batch["image"]), index=batch["index"])
+
+    def exported(self) -> Exported:
+        """For `make export`: boxes, scores, labels and perhaps masks of one uint8 RGB image (1, 3, H, W)."""
+        network = OneImageDetector(self.model, prepare=self.normalise)
+        shapes = {"boxes": ("objects", 4), "masks": ("objects", "height", "width")}
+
+        def answer(given: Given) -> tuple[Tensor, ...]:
+            (found,) = self(list(given["images"]))
+            return tuple(found[name] for name in network.names)
+
+        return Exported(
+            network=network,
+            answer=answer,
+            outputs=tuple(Output(name=name, shape=shapes.get(name, ("objects",))) for name in network.names),
+            any_size=True,
+            one_image=True,
+            formats=("onnx",),
+            traced=True,
+            facts={"class_names": self.class_names, "category_ids": self.category_ids},
+            difference=detections_apart,
+        )
 
     def analysis(self) -> Analysis:
         """Curves, confusion and kinds of error of the last epoch that was measured; for figures."""

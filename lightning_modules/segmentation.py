@@ -6,11 +6,12 @@ from typing import Any, Literal, TypedDict
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, distributed
+from torch import Tensor, distributed, nn
 from torch.nn import functional
 
 from datamodules.batch import IGNORED, ImageBatch, SegmentationBatch, SegmentationMetadata
 from lightning_modules.base import SchedulerFactory, Stage, TaskModule
+from lightning_modules.exporting import Exported, Output, ThreeChannels
 from lightning_modules.images_with_masks import check_masks, of_one_size, stacked
 from lightning_modules.losses.class_weights import ClassWeights, balance
 from lightning_modules.losses.segmentation import LossName, PixelLosses
@@ -190,6 +191,18 @@ class SegmentationTask(TaskModule):
         return probabilities.clamp_min_(
             torch.finfo(torch.float32).tiny
         ).log_()  # as large as the images: once
+
+    def exported(self) -> Exported:
+        """For `make export`: probabilities (B, C, H, W) of uint8 RGB images (B, 3, H, W), each seen whole."""
+        return Exported(
+            network=nn.Sequential(self.normalise, ThreeChannels(), self.model, nn.Softmax(dim=1)),
+            answer=lambda given: (self(given["images"]).float().softmax(dim=1),),
+            outputs=(
+                Output(name="probabilities", shape=("batch", len(self.class_names), "height", "width")),
+            ),
+            any_size=True,
+            facts={"class_names": self.class_names, "palette": self.palette},
+        )
 
     @property
     def columns(self) -> list[str]:

@@ -11,6 +11,8 @@ from torch import Tensor, distributed
 
 from datamodules.batch import ImageBatch, StyleTransferBatch, StyleTransferMetadata
 from lightning_modules.base import SchedulerFactory, Stage, TaskModule
+from lightning_modules.exporting import Exported
+from lightning_modules.exporting_style_transfer import exported_painter
 from lightning_modules.losses.style import Normalisation
 from lightning_modules.metrics.style_transfer import mean_measures, structural_similarity
 from lightning_modules.models.style_transfer.gatys import Gatys
@@ -21,11 +23,12 @@ from lightning_modules.style_transfer_answers import (
     Row,
     check_choices,
     check_paints_others,
+    check_style_given,
     joined,
     mean,
 )
 from lightning_modules.style_transfer_judge import Judge
-from lightning_modules.style_transfer_objective import Objective, suggested_layers
+from lightning_modules.style_transfer_objective import Objective, layers_for
 from lightning_modules.style_transfer_pictures import (
     Colour,
     Part,
@@ -109,7 +112,7 @@ class StyleTransferTask(TaskModule):
             head_lr_factor=1.0,
         )
         check_choices(model, colour=colour, style_scale=style_scale, tile=tile)
-        suggested = suggested_layers(model.features)
+        suggested = layers_for(model)
         self.objective = Objective(
             content_layers=suggested[0] if content_layers is None else dict(content_layers),
             style_layers=suggested[1] if style_layers is None else dict(style_layers),
@@ -119,6 +122,7 @@ class StyleTransferTask(TaskModule):
             normalisation=normalisation,
         )
         self.objective.check(model.features)
+        self.objective.check_content(model)
         self.colour: Colour = colour
         self.blend = blend_weights(style_blend, count=metadata["num_styles"])
         self.judge = Judge(
@@ -196,19 +200,33 @@ class StyleTransferTask(TaskModule):
         """Report means over the pictures of all processes."""
         self._report("test")
 
-    def paint_like(self, styles: Sequence[Tensor] | None, *, alpha: float = 1.0) -> None:
+    def paint_like(
+        self,
+        styles: Sequence[Tensor] | None,
+        *,
+        alpha: float = 1.0,
+        blend: Sequence[float] | None = None,
+        colour: Colour | None = None,
+    ) -> None:
         """Choose what ``predict_step`` paints like where a batch brings no styles of its own.
 
         Args:
             styles: uint8 (3, h, w) each, blended; None where the style was learnt.
             alpha: From 0, the content, to 1, all of the style.
+            blend: Weight of each style; None: as trained where there were as many, else all alike.
+            colour: See ``StyleTransferTask``; None: as trained.
 
         Raises:
-            ValueError: If the model is one picture, or learnt its style, or ``alpha`` is not in [0, 1].
+            ValueError: If the model is one picture, learnt its style or was shown none, or a value is out of
+                its range.
         """
         check_paints_others(self.model)
-        if styles and not self.model.needs_style:
-            raise ValueError("this run learnt its style, and takes no other: leave style= out")
+        check_style_given(self.model, styles)
+        if colour is not None:
+            check_choices(self.model, colour=colour, style_scale=1.0, tile=None, key="colour")
+            self.colour = self.judge.colour = colour
+        if styles and blend is not None:
+            self.blend = blend_weights(blend, count=len(styles), key="style_blend")
         self.styles = None if styles is None else list(styles)
         self.alpha = check_alpha(alpha)
 
@@ -221,13 +239,22 @@ class StyleTransferTask(TaskModule):
         check_paints_others(self.model)
         given = cast(Mapping[str, Any], batch)
         styles = given.get("style") or [self.styles] * len(batch["image"])
-        if self.model.needs_style and not all(styles):
-            raise ValueError("this run paints in any style, and was shown none; give one with style=PICTURE")
+        for own in styles:
+            check_style_given(self.model, own if self.model.needs_style else None)
         parts = [
             Part(unit(image)[None], [unit(style)[None].to(image.device) for style in own or []], None, 0)
             for image, own in zip(batch["image"], styles, strict=True)
         ]
         return joined([self._show(part) for part in parts], index=batch["index"])
+
+    def exported(self) -> Exported:
+        """For `make export`: uint8 pictures (B, 3, H, W) of contents and, where none was learnt, a style.
+
+        Raises:
+            ValueError: If the model is one picture, or the style is changed for each content.
+        """
+        check_paints_others(self.model)
+        return exported_painter(self.model, colour=self.colour)
 
     @property
     def columns(self) -> list[str]:

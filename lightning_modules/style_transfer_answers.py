@@ -62,17 +62,40 @@ def check_paints_others(model: Stylizer) -> None:
         )
 
 
-def check_choices(model: Stylizer, *, colour: str, style_scale: float, tile: int | None) -> None:
-    """Refuse what does not exist, or does not go with the model.
+def check_style_given(model: Stylizer, styles: Sequence[Tensor] | None) -> None:
+    """Refuse styles for a model that learnt its own, and none for one that must be shown some.
 
     Raises:
-        ValueError: If there is such a thing; see ``StyleTransferTask`` for the arguments.
+        ValueError: If that is so.
+    """
+    if styles and not model.needs_style:
+        raise ValueError("this run learnt its style, and takes no other: leave style= out")
+    if model.needs_style and not styles:
+        raise ValueError(
+            "this run paints in any style, and was shown none; give one with style=PICTURE (make stylize)"
+        )
+
+
+def check_choices(
+    model: Stylizer, *, colour: str, style_scale: float, tile: int | None, key: str = "task.colour"
+) -> None:
+    """Refuse what does not exist, or does not go with the model.
+
+    Args:
+        model: What paints.
+        colour: See ``StyleTransferTask``.
+        style_scale: See there.
+        tile: See there.
+        key: Where a person wrote the colour, for messages.
+
+    Raises:
+        ValueError: If there is such a thing.
     """
     if colour not in COLOURS:
-        raise ValueError(f"task.colour={colour} is not one of {', '.join(COLOURS)}")
+        raise ValueError(f"{key}={colour} is not one of {', '.join(COLOURS)}")
     if colour == "histogram" and not (model.is_one_picture or model.needs_style):
         raise ValueError(
-            "task.colour=histogram makes another style for each content, and this model learns one style; "
+            f"{key}=histogram makes another style for each content, and this model learns one style; "
             "choose luminance, or model=gatys"
         )
     if style_scale <= 0:

@@ -19,6 +19,7 @@ from lightning_modules.losses.style import (
 )
 from lightning_modules.models.style_transfer.features import Features
 from lightning_modules.models.style_transfer.features_random import RandomFeatures
+from lightning_modules.models.style_transfer.stylizer import Stylizer
 
 Layers = Mapping[str, float]
 
@@ -109,6 +110,18 @@ class Objective:
         features.check(list(self.content_layers), key="task.content_layers")
         features.check(list(self.style_layers), key="task.style_layers")
 
+    def check_content(self, model: Stylizer) -> None:
+        """Refuse content layers other than the one whose maps a model paints from, if it says so.
+
+        Raises:
+            ValueError: If there is one.
+        """
+        if model.own_layers and set(self.content_layers) != set(model.own_layers):
+            raise ValueError(
+                f"task.content_layers={dict(self.content_layers)} must be null: the content of this model "
+                f"is what it decodes, at {' and '.join(model.own_layers)}; model.layer chooses another"
+            )
+
     def content(self, maps: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> Tensor:
         """Content loss of maps by name of layer, each (B, C, H, W) like its target."""
         losses = [
@@ -172,6 +185,14 @@ def suggested_layers(features: Features) -> tuple[Layers, Layers]:
     else:
         content = [known[len(known) // 2]]
         style = list(dict.fromkeys(known[round(part * (len(known) - 1) / 5)] for part in range(5)))
+    return dict.fromkeys(content, 1.0), dict.fromkeys(style, 1.0)
+
+
+def layers_for(model: Stylizer) -> tuple[Layers, Layers]:
+    """Layers for the content and for the style that suit a model: its own, else those of its features."""
+    if model.suggested is None:
+        return suggested_layers(model.features)
+    content, style = model.suggested
     return dict.fromkeys(content, 1.0), dict.fromkeys(style, 1.0)
 
 

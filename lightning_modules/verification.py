@@ -1,14 +1,16 @@
 """Verification: whether two images show the same person or thing, and whose image it is."""
 
 import logging
+import math
 from collections.abc import Collection
 from typing import Any, Literal, TypedDict
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor, distributed, nn
 
 from datamodules.batch import ImageBatch, VerificationBatch, VerificationMetadata
 from lightning_modules.base import SchedulerFactory, Stage, TaskModule
+from lightning_modules.exporting import Exported, Given, Output, positions, shares
 from lightning_modules.images_with_identities import check_identities, check_learnt, listed_pairs
 from lightning_modules.metrics.verification.calibration import logistic
 from lightning_modules.metrics.verification.measured import Measured, measure
@@ -191,6 +193,22 @@ class VerificationTask(TaskModule):
         """Embeddings of a batch."""
         return Prediction(embedding=self(batch["image"]), index=batch["index"])
 
+    def exported(self) -> Exported:
+        """For `make export`: embeddings (B, D) of uint8 RGB images (B, 3, H, W), as they are compared."""
+        threshold = float(self.threshold)
+        own = {name: each.tolist() for name, each in self.model.named_parameters(recurse=False)}
+        return Exported(
+            network=nn.Sequential(self.normalise, self.model),
+            answer=self._answers_alone,
+            outputs=(Output(name="embeddings", shape=("batch", self.model.embedding_size)),),
+            facts={
+                "threshold": threshold if math.isfinite(threshold) else None,
+                # The weights of a learnt distance belong to whoever compares embeddings by it.
+                **({"distance": "euclidean"} if self.model.is_euclidean else {"distance": "learnt", **own}),
+            },
+            difference=shares(scale=None),
+        )
+
     @property
     def columns(self) -> list[str]:
         """Keys of every row."""
@@ -200,6 +218,11 @@ class VerificationTask(TaskModule):
         """Plain rows for a table, one for each image."""
         columns = self.columns
         return [[dict(zip(columns, values, strict=True))] for values in output["embedding"].tolist()]
+
+    def _answers_alone(self, given: Given) -> tuple[Tensor]:
+        images = given["images"]
+        batch = ImageBatch(image=images, index=positions(images))
+        return (self.predict_step(batch, 0)["embedding"],)
 
     def _answer(self, batch: VerificationBatch) -> LabelledPrediction:
         embeddings = self(batch["image"])

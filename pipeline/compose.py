@@ -237,6 +237,8 @@ def compose_plain(*, verb: str, overrides: list[str]) -> dict[str, Any]:
 def compose_file(group: str, name: str) -> dict[str, Any]:
     """One file of a group by itself, with the files that it is put together from.
 
+    What it says of the rest of a run, such as which data it is trained on, is left out.
+
     Args:
         group: Folder of conf/, such as `model`.
         name: Name of the file in it.
@@ -248,9 +250,16 @@ def compose_file(group: str, name: str) -> dict[str, Any]:
     from omegaconf import OmegaConf
 
     with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
-        plain = OmegaConf.to_container(compose(config_name=f"{group}/{name}"), resolve=True)
+        composed = compose(config_name=f"{group}/{name}", overrides=_without_the_rest(group, name))
+        plain = OmegaConf.to_container(composed, resolve=True)
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain[group].items()}
+
+
+def _without_the_rest(group: str, name: str) -> list[str]:
+    """Hydra's word for leaving out the file of conf/training that a file brings, where it brings one."""
+    entries = _read(CONF / group / f"{name}.yaml").get("defaults", [])
+    return [f"~{key.lstrip('/')}" for entry in entries for key in entry if key == "/training@_global_"]
 
 
 def problems_of(*, verb: str, config: Mapping[str, Any]) -> "list[Problem]":

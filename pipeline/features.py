@@ -128,3 +128,23 @@ def several_processes(config: Config) -> Iterator[Problem]:
         yield Problem("trainer.devices", devices, f"{message} trainer.devices=1")
     if machines != 1:
         yield Problem("trainer.num_nodes", machines, f"{message} trainer.num_nodes=1")
+
+
+def one_picture_for_a_network(config: Config) -> Iterator[Problem]:
+    """A single picture as data of a network that is to learn to paint any.
+
+    The other way round, the model itself refuses: such data may be browsed with no other model chosen.
+
+    Args:
+        config: The resolved configuration.
+
+    Yields:
+        At most one problem.
+    """
+    model, data = config.get("model"), config.get("data")
+    if not isinstance(model, Mapping) or not isinstance(data, Mapping) or FEATURES not in model:
+        return
+    if "content" in data and "content_size" not in model:
+        chosen = str((config.get("choices") or {}).get("data") or data.get("_target_"))
+        message = "is one picture, from which a network learns to paint no other; leave data= out"
+        yield Problem("data", chosen, message)

@@ -4,11 +4,13 @@ import sys
 
 from pipeline.compose import Composed, run_verb
 from pipeline.launch import launch
+from pipeline.painting import check_painter
 from pipeline.runs import check_run
 
 
 def _start(composed: Composed) -> int:
     check_run(root=composed.root, settings=composed.settings)
+    check_painter(root=composed.root, settings=composed.settings)
     return launch(composed)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from pipeline import fitting
-from pipeline.features import several_processes, wrong_features
+from pipeline.features import one_picture_for_a_network, several_processes, wrong_features
 from pipeline.measures import check_watched
 from pipeline.nodes import ALLOWED_PACKAGES, RESERVED, check_node, refusal
 from pipeline.problems import MISSING, Problem, nearest, report, way_out
@@ -35,6 +35,7 @@ def find_problems(config: Config, *, top_level: Collection[str]) -> list[Problem
     """
     checks: list[Callable[[Config], Iterator[Problem]]] = [
         wrong_features,
+        one_picture_for_a_network,
         _missing_values,
         lambda whole: _unknown_top_level(whole, top_level),
         _not_nodes,

@@ -11,6 +11,9 @@ LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 WINDOW = 11
 """Side in pixels of the Gaussian window through which structure is compared, as published."""
 
+PLACES = 2**15
+"""Places that are compared at a time: each takes 5 kB, and a photograph has millions."""
+
 
 def structural_similarity(pictures: Tensor, contents: Tensor) -> float:
     """Mean structural similarity of the luminance, 1 for equal pictures; nan for those under 11 pixels.
@@ -26,14 +29,12 @@ def structural_similarity(pictures: Tensor, contents: Tensor) -> float:
     if min(pictures.shape[-2:]) < WINDOW:
         return float("nan")
     grey, like = (_luminance(images.double()) for images in (pictures, contents))
-    _, places = structural_similarity_index_measure(
-        grey, like, data_range=1.0, sigma=1.5, return_full_image=True
-    )
-    # Of the windows that lie in the picture only: the mean of torchmetrics also has those over its mirrored
-    # edges, which is another number than that of the paper and of scikit-image.
-    edge = WINDOW // 2
-    inside: Tensor = places[..., edge:-edge, edge:-edge]
-    return float(inside.mean())
+    number, _, height, width = grey.shape
+    high, wide = height - WINDOW + 1, width - WINDOW + 1
+    rows = max(1, PLACES // (number * width))
+    bands = [slice(top, top + rows + WINDOW - 1) for top in range(0, high, rows)]
+    total = sum(_sum_of_places(grey[..., band, :], like[..., band, :]) for band in bands)
+    return float(total / (number * high * wide))
 
 
 def gram_distance(grams: Sequence[Tensor], targets: Sequence[Tensor]) -> float:
@@ -63,6 +64,20 @@ def mean_measures(parts: Sequence[Mapping[int, Mapping[str, float]]]) -> dict[st
         pictures |= part
     rows = [pictures[index] for index in sorted(pictures)]
     return {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]} if rows else {}
+
+
+def _sum_of_places(pictures: Tensor, contents: Tensor) -> Tensor:
+    """Over the windows that lie in the pictures (B, 1, H, W).
+
+    The mean of torchmetrics also has those over its mirrored edges, which is another number than that of the
+    paper and of scikit-image.
+    """
+    _, places = structural_similarity_index_measure(
+        pictures, contents, data_range=1.0, sigma=1.5, return_full_image=True
+    )
+    edge = WINDOW // 2
+    inside: Tensor = places[..., edge:-edge, edge:-edge]
+    return inside.sum()
 
 
 def _luminance(images: Tensor) -> Tensor:

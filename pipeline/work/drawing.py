@@ -10,6 +10,7 @@ from faster_coco_eval.core import mask as run_length
 from matplotlib import colormaps
 from numpy.typing import NDArray
 
+from pipeline.work.files import unused
 from pipeline.work.masks import ClassMask
 
 Row = dict[str, Any]
@@ -147,5 +148,4 @@ def _enlarged(image: Picture, factor: int) -> Picture:
 
 def free_name(folder: Path, stem: str) -> Path:
     """A PNG in a folder that is not there yet: with a number where another picture had the same name."""
-    candidates = [folder / f"{stem}.png", *(folder / f"{stem}_{number}.png" for number in range(2, 10_000))]
-    return next(path for path in candidates if not path.exists())
+    return unused(folder / f"{stem}.png")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from itertools import chain, count
 from pathlib import Path
 
 import pandas as pd
@@ -38,6 +39,12 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
         frame.to_json(path, orient="records", indent=1)
     else:
         frame.to_parquet(path, index=False)
+
+
+def unused(path: Path) -> Path:
+    """The same path, with a number behind its name where there is something already."""
+    numbered = (path.with_stem(f"{path.stem}_{number}") for number in count(2))
+    return next(candidate for candidate in chain([path], numbered) if not candidate.exists())
 
 
 def tell_broken(broken: Mapping[Path, str]) -> None:

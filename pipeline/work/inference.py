@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from lightning_fabric.utilities.apply_func import move_data_to_device
 from rich.progress import track
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from pipeline.console import console
 from pipeline.errors import Mistake
@@ -23,11 +23,13 @@ class Answer:
         files: The files.
         errors: What is wrong with each of them; empty where nothing is. A broken file was a black picture.
         output: What the task's `predict_step` gave.
+        batch: What it was given.
     """
 
     files: list[Path]
     errors: list[str]
     output: Any
+    batch: Any
 
 
 def device_named(accelerator: str) -> torch.device:
@@ -53,6 +55,7 @@ def answers(
     num_workers: int,
     device: torch.device,
     doing: str,
+    dataset: Dataset[Any] | None = None,
 ) -> Iterator[Answer]:
     """Ask a network about files, in their order, with a progress bar.
 
@@ -63,24 +66,19 @@ def answers(
         num_workers: Processes that read images.
         device: Where to compute.
         doing: What stands before the progress bar.
+        dataset: The files as the network is to see them; None: as it saw those it was measured with.
     """
     task: Any = trained.task.to(device)
-    loader = _loader(trained, files, batch_size=batch_size, num_workers=num_workers)
-    for batch in track(loader, description=doing, console=console):
-        with torch.inference_mode():
-            output = task.predict_step(move_data_to_device(batch, device), 0)
-        named = [files[place] for place in batch["index"].tolist()]
-        yield Answer(files=named, errors=batch["error"], output=output)
-
-
-def _loader(
-    trained: Trained, files: Sequence[Path], *, batch_size: int | None, num_workers: int
-) -> DataLoader[Any]:
     datamodule: Any = data_of(trained)
-    return DataLoader(
-        datamodule.predict_dataset(files),
+    loader: DataLoader[Any] = DataLoader(
+        dataset or datamodule.predict_dataset(files),
         # Not through the data, which may want whole groups of an identity in a batch that trains.
         batch_size=batch_size or datamodule.batch_size,
         num_workers=num_workers,
         collate_fn=datamodule.collate,
     )
+    for batch in track(loader, description=doing, console=console):
+        with torch.inference_mode():
+            output = task.predict_step(move_data_to_device(batch, device), 0)
+        named = [files[place] for place in batch["index"].tolist()]
+        yield Answer(files=named, errors=batch["error"], output=output, batch=batch)

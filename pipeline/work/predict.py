@@ -19,6 +19,8 @@ from pipeline.work.files import table_path, tell_broken, write_table
 from pipeline.work.inference import Answer, answers, device_named
 from pipeline.work.loading import Trained, load_trained, use_window
 from pipeline.work.masks import FOLDER, ClassMask, class_masks, mask_names, write_mask
+from pipeline.work.painting import SHEET, Paints, Places, Wish, photographs_base
+from pipeline.work.stylize import paint_and_tell
 
 Row = dict[str, Any]
 
@@ -115,6 +117,16 @@ def run(
     trained = load_trained(root=composed.root, run=run, checkpoint=checkpoint, task=task_name)
     use_window(trained, window=window, window_overlap=window_overlap)
     table = table_path(output, folder=trained.folder / "predictions")
+    if isinstance(trained.task, Paints):  # what it predicts of a photograph is a picture
+        places = Places(
+            folder=table.with_suffix(""),
+            table=table,
+            base=photographs_base(input, files),
+            sheet=min(pictures, SHEET),
+        )
+        return paint_and_tell(
+            trained, files, wish=Wish(), places=places, num_workers=num_workers, accelerator=accelerator
+        )
     given = answers(
         trained,
         files,

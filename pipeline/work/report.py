@@ -9,6 +9,7 @@ from rich.table import Table
 
 from pipeline.console import console
 from pipeline.environment import device_name
+from pipeline.painting import needs_style, paints_others
 from pipeline.panels import RunFacts, RunResult, first_panel, last_panel, shown_path
 from pipeline.session import Session
 from pipeline.work.loading import Trained
@@ -127,7 +128,7 @@ def show_last_panel(
         picture=_picture(session.folder),
         places=[_shown(session.folder / name) for name in _PLACES if (session.folder / name).exists()],
         tracking=session.tracker.address if session.tracker else "",
-        commands=_next_commands(session, is_kept=kept is not None, metadata=metadata),
+        commands=_next_commands(session, is_kept=kept is not None, config=config, metadata=metadata),
     )
     console.print(last_panel(result))
 
@@ -147,19 +148,24 @@ def _kept(kept: Path | None, *, monitor: str, measures: Mapping[str, float]) -> 
     return f"checkpoints/{kept.name}, best by {monitor} {measures.get(monitor, float('nan')):.4f}"
 
 
-def _next_commands(session: Session, *, is_kept: bool, metadata: Mapping[str, Any]) -> dict[str, str]:
+def _next_commands(
+    session: Session, *, is_kept: bool, config: Mapping[str, Any], metadata: Mapping[str, Any]
+) -> dict[str, str]:
     if not is_kept:
         return {"make train": "train for real; this run kept no weights"}
     name = f"run={session.run_id[:8]}"
     return {
-        **_own_commands(name, metadata),
+        **_own_commands(name, config, metadata),
         f"make evaluate {name} split=val": "measure and draw it on any split",
         "make ui": "curves, figures and all runs side by side",
     }
 
 
-def _own_commands(name: str, metadata: Mapping[str, Any]) -> dict[str, str]:
-    """What only runs of this kind are good for, which their data tell."""
+def _own_commands(name: str, config: Mapping[str, Any], metadata: Mapping[str, Any]) -> dict[str, str]:
+    """What only runs of this kind are good for, which model and data tell."""
+    if paints_others(config):
+        style = " style=PICTURE" if needs_style(config) else ""
+        return {f"make stylize {name} input=FOLDER{style}": "paint your own photographs"}
     if "content_size" in metadata:
         train = "make train task=style_transfer"
         return {

@@ -18,7 +18,7 @@ def luminance(image: torch.Tensor) -> NDArray[np.float64]:
     return found
 
 
-@pytest.mark.parametrize(("height", "width"), [(32, 32), (45, 60), (11, 11)])
+@pytest.mark.parametrize(("height", "width"), [(32, 32), (45, 60), (11, 11), (300, 150)])
 def test_similarity_is_that_of_scikit_image(height: int, width: int) -> None:
     a, b = (picture(seed, height=height, width=width) for seed in (1, 2))
     b = (0.5 * a + 0.5 * b).to(torch.uint8)

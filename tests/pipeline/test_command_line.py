@@ -8,7 +8,7 @@ from pipeline.compose import Composed
 from pipeline.compose import run_verb as run_verb_here
 from tests.commands import run_verb
 
-VERBS = ("train", "evaluate", "predict", "enroll", "identify", "verify", "models", "browse", "ui")
+VERBS = ("train", "evaluate", "predict", "enroll", "identify", "verify", "stylize", "models", "browse", "ui")
 
 # The issue asks for one second; a test machine may be busy with other tests.
 AT_ONCE = 6.0
@@ -125,6 +125,7 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
         ("enroll", "remve=Ada", "remove"),
         ("identify", "threshold=far", "float"),
         ("verify", "b=two.jpg", "a=???"),
+        ("stylize", "colour=sepia", "luminance"),
         ("models", "format=jsn", "json"),
         ("browse", "split=vall", "val"),
         ("browse", "transforms=heavi", "heavy"),

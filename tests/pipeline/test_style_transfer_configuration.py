@@ -31,7 +31,7 @@ def problems(*words: str) -> dict[str, str]:
 
 def test_one_word_is_a_run() -> None:
     assert problems() == {}
-    assert names_for_task("model", "style_transfer") == ("gatys",)
+    assert names_for_task("model", "style_transfer") == ("adain", "fast_style", "gatys")
     assert recipes_for_task("style_transfer") == ("style_transfer",)
 
 
@@ -97,7 +97,7 @@ def test_words_are_spelt_out(word: str, full: list[str]) -> None:
         ("trainer.devices=auto", "trainer.devices", "set trainer.devices=1"),
         ("trainer.num_nodes=2", "trainer.num_nodes", "set trainer.num_nodes=1"),
         ("data=digits", "data", "data of style_transfer: "),
-        ("model=resnet8", "model", "model of style_transfer: gatys"),
+        ("model=resnet8", "model", "model of style_transfer: adain, fast_style, gatys"),
         ("transforms=none", "transforms", "transforms of style_transfer: style_transfer"),
     ],
 )
@@ -105,6 +105,29 @@ def test_a_mistake_is_answered(word: str, key: str, said: str) -> None:
     found = problems(word)
     assert key in found
     assert said in found[key]
+
+
+@pytest.mark.parametrize("model", ["fast_style", "adain"])
+def test_a_network_brings_its_data_and_how_it_is_trained(model: str) -> None:
+    assert problems(f"model={model}") == {}
+    chosen = composed(f"model={model}")
+    assert [chosen["choices"][group] for group in ("data", "optimizer")] == ["content_folder", "adam"]
+    assert chosen["trainer"]["devices"] == "auto"
+    assert problems(f"model={model}", "trainer.devices=2", "trainer.num_nodes=2") == {}
+    assert (chosen["data"]["style"] is None) == (model == "adain")
+    own = composed(f"model={model}", "optimizer=sgd", "trainer.max_epochs=77", "data.image_size=40")
+    assert own["choices"]["optimizer"] == "sgd"
+    assert (own["trainer"]["max_epochs"], own["data"]["image_size"]) == (77, 40)
+    assert own["choices"]["data"] == "content_folder"
+
+
+def test_a_network_is_not_trained_on_one_picture() -> None:
+    found = problems("model=fast_style", "data=picture_and_style")
+    assert "from which a network learns to paint no other; leave data= out" in found["data"]
+
+
+def test_a_model_by_itself_leaves_the_rest_of_a_run_out() -> None:
+    assert set(compose_file("model", "fast_style")) == {"_target_", "features", "width", "blocks"}
 
 
 def test_one_device_may_be_named() -> None:

@@ -38,12 +38,14 @@ class Stylizer(nn.Module):
         is_one_picture: Whether the only thing that is learnt is one picture, which paints no other.
         judged_by: Whether its style loss is that of Gram matrices, or of the channels' means and deviations.
         own_layers: Names of the features' layers that it looks at itself, which must not be trimmed.
+        suggested: Names of the layers of content and style that suit it; None: those that suit the features.
     """
 
     needs_style: bool = False
     is_one_picture: bool = False
     judged_by: Literal["gram", "statistics"] = "gram"
     own_layers: tuple[str, ...] = ()
+    suggested: tuple[Sequence[str], Sequence[str]] | None = None
 
     def __init__(self, features: Features) -> None:
         super().__init__()

@@ -57,7 +57,8 @@ class Verifier(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Embeddings (B, D) of normalised images (B, channels, H, W), in 32 bits also in mixed precision."""
         found: Tensor = self.network(images)
-        if found.shape != (len(images), self.embedding_size):
+        # Not len(images), which would fix the batch of a network that is exported.
+        if found.shape != (images.shape[0], self.embedding_size):
             raise ValueError(_wrong_width(found.shape[-1], embedding_size=self.embedding_size))
         embeddings = _at_least_32_bits(found)
         return functional.normalize(embeddings, dim=1) if self.normalise else embeddings
