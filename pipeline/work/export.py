@@ -45,7 +45,8 @@ def run(
     with console.status("[1/3] loading"):
         trained = load_trained(root=composed.root, run=run, checkpoint=checkpoint, task=task_name)
         task: Any = trained.task
-        exported = task.exported()
+    _refuse_several(trained)
+    exported = task.exported()
     name = trained.config["choices"]["model"]
     _check_format(exported, name=name, format=format)
     path = check_output(
@@ -78,6 +79,15 @@ def _export(
     facts |= {"checked": checked.facts(exported.tolerance)}
     write_facts(facts, facts_path(path))
     return checked, facts
+
+
+def _refuse_several(trained: Trained) -> None:
+    task: Any = trained.task
+    if len(task.members):
+        raise Mistake(
+            f"run={trained.run_id[:8]} is an ensemble of {1 + len(task.members)} networks, and make export "
+            "writes one; export its members, and take the mean of what they say"
+        )
 
 
 def _check_format(exported: Any, *, name: str, format: str) -> None:

@@ -40,7 +40,7 @@ def facts_of(trained: Trained, exported: Any, *, shape: Shape, format: str) -> d
             for name, words in shape.words(exported).items()
         },
         "outputs": {each.name: {"shape": _lengths(each.shape, shape)} for each in exported.outputs},
-        "image_size": metadata.get("image_size"),
+        "image_size": shape.size or metadata.get("image_size"),
         "preprocessing": "inside: whole numbers go in; mean and std are said for the record",
         "mean": metadata.get("mean"),
         "std": metadata.get("std"),

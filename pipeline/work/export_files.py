@@ -19,7 +19,7 @@ FACTS = "facts.json"
 """Where a file of torch.export keeps what is said of it."""
 _OPSET = 18
 _SIDES = (65, 97)  # odd ones, so that nothing is taken for a multiple of what a network halves
-_NOISY = ("torch.fx", "torch.onnx", "torch.export", "onnxscript", "onnx_ir")
+_NOISY = ("torch.fx", "torch.onnx", "torch.export", "torch._subclasses", "onnxscript", "onnx_ir")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,10 +29,12 @@ class Shape:
     Attributes:
         batch: Images at a time; None for any number.
         size: Height and width; None for any.
+        trained_size: As trained.
     """
 
     batch: int | None
     size: int | None
+    trained_size: int
 
     @classmethod
     def of(
@@ -64,6 +66,7 @@ class Shape:
         return cls(
             batch=1 if exported.one_image else None if batch == "dynamic" else batch,
             size=image_size or (None if takes_any else trained_size),
+            trained_size=trained_size,
         )
 
     def axes(self, exported: Any) -> Axes:
@@ -219,6 +222,11 @@ def _side(each: Any, name: str) -> str:
 def _refusal(error: Exception, *, model: str, format: str, shape: Shape) -> str:
     reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
     said = f"model={model} cannot be exported as format={format}: {reason}"
+    if shape.size not in (None, shape.trained_size):
+        return (
+            f"{said}; the run was trained at {shape.trained_size} pixels and image_size={shape.size} asks "
+            "for others, which not every network takes; leave image_size= out"
+        )
     if shape.size is None or shape.batch is None:
         return f"{said}; a fixed shape asks for less, such as image_size={shape.size or 128} batch=1"
     return f"{said}; try the other format, or make predict with the run itself"

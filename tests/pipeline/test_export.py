@@ -100,18 +100,20 @@ def expected(task: Any, images: Tensor) -> Tensor:
     batch = {"image": images, "index": torch.arange(len(images))}
     with torch.no_grad():
         if hasattr(task, "log_probabilities"):
-            return task.log_probabilities(images).exp()
-        found = task.predict_step(batch, 0)
+            fused: Tensor = task.log_probabilities(images).exp()
+            return fused
+        found: dict[str, Any] = task.predict_step(batch, 0)
     if "picture" in found:
         return torch.stack(found["picture"])
-    return found["probabilities"] if "probabilities" in found else found["embedding"]
+    answer: Tensor = found["probabilities" if "probabilities" in found else "embedding"]
+    return answer
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "model", "sizes"),
     [
-        ("classification", "lenet5", [(32, 32)]),
+        ("classification", "lenet5", [(48, 48)]),
         ("classification", "resnet8", [(48, 48)]),
         ("verification", "siamese_logistic", [(48, 48)]),
         ("segmentation", "unet", [(48, 48), (37, 90)]),
@@ -124,8 +126,7 @@ def test_the_file_answers_as_the_task(
 ) -> None:
     trained = a_trained(task, model, tmp_path)
     output = tmp_path / "new folder" / "model.onnx"
-    fixed = ["image_size=32"] if model == "lenet5" else []
-    assert call(trained, f"output={output}", *fixed, patch=monkeypatch) == 0
+    assert call(trained, f"output={output}", patch=monkeypatch) == 0
     for size in sizes:
         for count in (1, 3):
             (found,) = onnx_answers(output, images=pictures(count, size))
@@ -209,9 +210,18 @@ def test_what_cannot_be_exported_says_what_can(tmp_path: Path, monkeypatch: pyte
     trained = a_trained("segmentation", "patch_classifier", tmp_path)
     with pytest.raises(Mistake, match=r"model=patch_classifier cannot.*format=onnx.*image_size=128 batch=1"):
         call(trained, patch=monkeypatch)
-    assert call(trained, "image_size=48", "batch=1", patch=monkeypatch) == 0
-    (found,) = onnx_answers(tmp_path / "exports" / "patch_classifier.onnx", images=pictures(1, (48, 48)))
-    assert (found - expected(trained.task, pictures(1, (48, 48)))).abs().max() < 1e-4
+    assert call(trained, "image_size=64", "batch=1", patch=monkeypatch) == 0
+    path = tmp_path / "exports" / "patch_classifier.onnx"
+    assert json.loads(Path(f"{path}.json").read_text())["image_size"] == 64
+    (found,) = onnx_answers(path, images=pictures(1, (64, 64)))
+    assert (found - expected(trained.task, pictures(1, (64, 64)))).abs().max() < 1e-4
+
+
+def test_a_size_that_the_network_does_not_take(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained = a_trained("classification", "lenet5", tmp_path)
+    with pytest.raises(Mistake, match="model=lenet5 cannot.*trained at 48 pixels and image_size=32.*leave"):
+        call(trained, "image_size=32", patch=monkeypatch)
+    assert not list((tmp_path / "exports").iterdir())
 
 
 def test_a_file_that_answers_otherwise_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -284,9 +294,9 @@ def test_lengths_are_free_where_they_can_be() -> None:
         usual = {"image_size": None, "trained_size": 48, "batch": "dynamic", "format": "onnx"}
         return Shape.of(Anywhere, **{**usual, **given})
 
-    assert shape() == Shape(batch=None, size=None)
-    assert shape(format="torch") == Shape(batch=None, size=48)
-    assert shape(image_size=96, batch=4) == Shape(batch=4, size=96)
+    assert shape() == Shape(batch=None, size=None, trained_size=48)
+    assert shape(format="torch") == Shape(batch=None, size=48, trained_size=48)
+    assert shape(image_size=96, batch=4) == Shape(batch=4, size=96, trained_size=48)
     with pytest.raises(Mistake, match="batch=0 must be at least 1"):
         shape(batch=0)
 

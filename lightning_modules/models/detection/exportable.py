@@ -26,11 +26,14 @@ class ExactTransform(GeneralizedRCNNTransform):  # type: ignore[misc]  # torchvi
 
     def _size(self, image: Tensor) -> list[Any]:
         # While it is recorded these are tensors and no numbers: what is computed with them is recorded, too.
-        sides = [torch.as_tensor(side).to(torch.float64) for side in image.shape[-2:]]
+        # Vectors, as what has no length is written in 32 bits whatever its type; divided by tensors, as a
+        # number divided by a tensor is a product with its reciprocal, which rounds otherwise.
+        sides = torch.stack([torch.as_tensor(side) for side in image.shape[-2:]]).to(torch.float64)
+        short, long = sides.amin(dim=0, keepdim=True), sides.amax(dim=0, keepdim=True)
         factor = torch.minimum(
-            self.min_size[-1] / torch.minimum(*sides), self.max_size / torch.maximum(*sides)
+            torch.full_like(short, self.min_size[-1]) / short, torch.full_like(long, self.max_size) / long
         )
-        return [torch.floor(side * factor).to(torch.int64) for side in sides]
+        return list(torch.floor(sides * factor).to(torch.int64).unbind())
 
 
 class OneImageDetector(nn.Module):

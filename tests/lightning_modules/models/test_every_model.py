@@ -70,5 +70,6 @@ def test_the_builder_names_its_paper_and_the_file_its_command(name: str) -> None
     assert "https://" in documentation
     assert documentation.splitlines()[0].endswith(".")
     listed = set(re.findall(r"^(\w+):", text, re.MULTILINE)) - {"_target_", "defaults"}
-    listed |= set(re.findall(r"^  - /(?:\w+@)?(\w+):", text, re.MULTILINE))  # nested by the defaults
+    # Nested by the defaults; what goes to the top is for the rest of a run.
+    listed |= set(re.findall(r"^  - /(?!\w+@_global_)(?:\w+@)?(\w+):", text, re.MULTILINE))
     assert listed == set(inspect.signature(builder).parameters)
