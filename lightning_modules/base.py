@@ -6,15 +6,20 @@ from collections.abc import Callable, Collection
 from typing import Literal, TypedDict
 
 import torch
-from pytorch_lightning import LightningModule
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torchmetrics import Metric
 
 from lightning_modules.counting import count_multiply_adds
+from lightning_modules.ensembling import EnsembleModule
 from lightning_modules.models.freeze import keep_frozen_in_eval
-from lightning_modules.parameter_groups import OptimizerFactory, build_optimizer, parameter_groups
+from lightning_modules.parameter_groups import (
+    OptimizerFactory,
+    build_optimizer,
+    not_decayed,
+    parameter_groups,
+)
 from lightning_modules.preprocessing import Normalise
 from lightning_modules.schedules import Horizon, Schedulers
 
@@ -47,7 +52,7 @@ class Facts(TypedDict):
     multiply_adds: int | None
 
 
-class TaskModule(LightningModule):
+class TaskModule(EnsembleModule):
     """A model, how it is optimised, and how its measures are named.
 
     Args:
@@ -83,6 +88,7 @@ class TaskModule(LightningModule):
         self.monitor = monitor
         self.mode = mode
         self.decay_bias_and_norm = decay_bias_and_norm
+        self.not_decayed = not_decayed(model)
         self.head_lr_factor = head_lr_factor
         self.normalise = Normalise(channels=self.channels, mean=metadata["mean"], std=metadata["std"])
 
@@ -90,10 +96,17 @@ class TaskModule(LightningModule):
         """Dotted names of the parameters of ``self.model`` that learn at the rate of the head."""
         return ()
 
+    def compiled_part(self) -> nn.Module:
+        """What torch.compile is good for: the part of the network that does the same for every batch."""
+        return self.model
+
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """One optimiser with named parameter groups, and its schedule."""
         groups = parameter_groups(
-            self.model, head=self.head_parameters(), decay_bias_and_norm=self.decay_bias_and_norm
+            self.model,
+            head=self.head_parameters(),
+            decay_bias_and_norm=self.decay_bias_and_norm,
+            exempt=self.not_decayed,
         )
         optimizer = build_optimizer(self.optimizer_factory, groups, head_lr_factor=self.head_lr_factor)
         if self.scheduler_factory is None:
@@ -130,10 +143,12 @@ class TaskModule(LightningModule):
         return torch.zeros(1, self.channels, self.image_size, self.image_size, device=self.device)
 
     def facts(self) -> Facts:
-        """Size of the network, and its cost for one image."""
-        sizes = [(parameter.numel(), parameter.requires_grad) for parameter in self.model.parameters()]
+        """Size of the network, or of all of an ensemble, and its cost for one image that is seen once."""
+        models = [member.model for member in self.team]
+        sizes = [(each.numel(), each.requires_grad) for model in models for each in model.parameters()]
+        costs = [count_multiply_adds(member.model, member.example_input()) for member in self.team]
         return Facts(
             parameters=sum(size for size, _ in sizes),
             trainable_parameters=sum(size for size, trainable in sizes if trainable),
-            multiply_adds=count_multiply_adds(self.model, self.example_input()),
+            multiply_adds=None if None in costs else sum(cost for cost in costs if cost is not None),
         )

@@ -1,20 +1,25 @@
 """Classification: one class per image."""
 
-from collections.abc import Collection
-from typing import Literal, TypedDict
+from collections.abc import Collection, Iterable, Sequence
+from typing import ClassVar, Literal, TypedDict, cast
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torchmetrics import MeanMetric, Metric
 
 from datamodules.batch import ClassificationBatch, ClassificationMetadata, ImageBatch
 from lightning_modules.base import STAGES, SchedulerFactory, Stage, TaskModule
+from lightning_modules.ensembling import View
 from lightning_modules.exporting import Exported, Given, Output, positions
+from lightning_modules.fusion_of_scores import FUSIONS, fitted_weights, fused_scores
 from lightning_modules.losses.class_weights import ClassWeights, balance
 from lightning_modules.metrics.classification import classification_measures
 from lightning_modules.mixing import MIXINGS, Mixing, mix
 from lightning_modules.models.heads import head_parameter_names
 from lightning_modules.parameter_groups import OptimizerFactory
+from lightning_modules.records import ClassifiedRecords, Records
+from lightning_modules.test_time_augmentation import crops_side, image_views
 
 Row = dict[str, str | float]
 
@@ -65,6 +70,9 @@ class ClassificationTask(TaskModule):
         ValueError: If an argument is out of its range.
     """
 
+    fusions: ClassVar[tuple[str, ...]] = FUSIONS
+    tta_names: ClassVar[tuple[str, ...]] = ("none", "flip", "ten_crop", "multi_scale")
+    sees_one_size: ClassVar[bool] = True
     loss_weights: Tensor | None
 
     def __init__(
@@ -104,6 +112,7 @@ class ClassificationTask(TaskModule):
         self.mixing_alpha = mixing_alpha
         weights = balance(metadata["class_counts"], how=class_weights)
         self.register_buffer("loss_weights", weights, persistent=False)
+        self._seen: list[tuple[Tensor, Tensor, Tensor]] = []
         self.measures = nn.ModuleDict({f"{stage}_measures": self._measures_of(stage) for stage in STAGES})
 
     def head_parameters(self) -> Collection[str]:
@@ -132,6 +141,41 @@ class ClassificationTask(TaskModule):
         self._measure("train", scores, labels, loss)
         return loss
 
+    def infer(self, images: Tensor) -> Tensor:
+        """Scores (B, C) of uint8 images by this network, in 32 bits."""
+        scores: Tensor = self(images)
+        return scores.float()
+
+    def fuse(self, answers: Iterable[Tensor], *, weights: Sequence[float], images: Tensor) -> Tensor:
+        """Scores (B, C) of all together; see ``fused_scores``."""
+        return fused_scores(answers, weights=weights, fusion=self.fusion)
+
+    def views_named(self, name: str, *, mirrors: bool) -> list[View]:
+        """Mirror images, crops, crops at several scales; see ``image_views``."""
+        return image_views(name, side=self.image_size, mirrors=mirrors)
+
+    def tta_side(self, name: str) -> int | None:
+        """Crops need larger images; see ``crops_side``."""
+        return crops_side(name, side=self.image_size)
+
+    def records(self) -> ClassifiedRecords:
+        """What was said of each image since ``keeps_records`` was set, in the last epoch, by this process."""
+        assert self._seen, "set keeps_records before measuring"
+        scores, labels, index = (torch.cat(parts) for parts in zip(*self._seen, strict=True))
+        return ClassifiedRecords(scores, labels, index)
+
+    def fit_weights(self, records: Sequence[Records]) -> list[float]:
+        """Weights of ``mean_probability``; see ``fitted_weights``."""
+        return fitted_weights([cast(ClassifiedRecords, each).of_truth for each in records])
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget what was said before."""
+        self._seen = []
+
+    def on_test_epoch_start(self) -> None:
+        """Forget what was said before."""
+        self._seen = []
+
     def validation_step(self, batch: ClassificationBatch, batch_idx: int) -> LabelledPrediction:
         """Measure a batch of the validation split."""
         return self._evaluate("val", batch)
@@ -142,7 +186,7 @@ class ClassificationTask(TaskModule):
 
     def predict_step(self, batch: ImageBatch, batch_idx: int, dataloader_idx: int = 0) -> Prediction:
         """Probabilities of a batch."""
-        return Prediction(probabilities=self(batch["image"]).float().softmax(dim=1), index=batch["index"])
+        return Prediction(probabilities=self.answer(batch["image"]).softmax(dim=1), index=batch["index"])
 
     def exported(self) -> Exported:
         """For `make export`: probabilities (B, C) of uint8 RGB images (B, 3, H, W)."""
@@ -174,7 +218,9 @@ class ClassificationTask(TaskModule):
         return (self.predict_step(batch, 0)["probabilities"],)
 
     def _evaluate(self, stage: Stage, batch: ClassificationBatch) -> LabelledPrediction:
-        scores = self(batch["image"]).float()
+        scores = self.answer(batch["image"])
+        if self.keeps_records:
+            self._seen.append((scores.cpu(), batch["label"].cpu(), batch["index"].cpu()))
         self._measure(stage, scores, batch["label"], functional.cross_entropy(scores, batch["label"]))
         return LabelledPrediction(
             probabilities=scores.softmax(dim=1), label=batch["label"], index=batch["index"]

@@ -1,22 +1,26 @@
 """Detection: where the objects of an image are, and what they are."""
 
 import json
-from collections.abc import Collection, Mapping
-from typing import Any, Literal, TypedDict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Literal, TypedDict
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor, distributed, nn
 
 from datamodules.batch import DetectionBatch, DetectionMetadata, ImageBatch
 from lightning_modules.base import ImageMetadata, SchedulerFactory, Stage, TaskModule
+from lightning_modules.ensembling import View
 from lightning_modules.exporting import Exported, Given, Output
 from lightning_modules.exporting_detection import detections_apart
+from lightning_modules.fusion_of_boxes import FUSIONS, fused_boxes
 from lightning_modules.metrics.detection.analysis import Analysis, analyse
 from lightning_modules.metrics.detection.measures import detection_measures
 from lightning_modules.metrics.detection.records import Judged, encoded, joined, judge
 from lightning_modules.models.detection.detector import Detector
 from lightning_modules.models.detection.exportable import OneImageDetector
 from lightning_modules.parameter_groups import OptimizerFactory
+from lightning_modules.records import DetectedRecords
+from lightning_modules.test_time_augmentation_boxes import box_views
 
 Row = dict[str, str | float]
 NO_MASKS = (
@@ -61,6 +65,8 @@ class DetectionTask(TaskModule):
         ValueError: If an argument is out of its range, or the network learns what the data do not have.
     """
 
+    fusions: ClassVar[tuple[str, ...]] = FUSIONS
+    tta_names: ClassVar[tuple[str, ...]] = ("none", "flip", "multi_scale", "flip_multi_scale")
     model: Detector
 
     def __init__(
@@ -105,10 +111,46 @@ class DetectionTask(TaskModule):
         names = (name for name, _ in self.model.named_parameters())
         return frozenset(name for name in names if ".backbone." not in f".{name}")
 
+    def compiled_part(self) -> nn.Module:
+        """The backbone: behind it every image has another number of boxes, and nothing could be reused."""
+        backbone: nn.Module = self.model.network.backbone  # type: ignore[assignment]
+        return backbone
+
     def forward(self, images: list[Tensor]) -> list[Found]:
         """Detections of uint8 RGB images (3, H, W) of any size; see ``Prediction``."""
         found: list[Found] = self.model([self.normalise(image) for image in images])
         return found
+
+    def infer(self, images: list[Tensor]) -> list[Found]:
+        """Detections of uint8 images by this network."""
+        found: list[Found] = self(images)
+        return found
+
+    def fuse(
+        self, answers: Iterable[list[Found]], *, weights: Sequence[float], images: list[Tensor]
+    ) -> list[Found]:
+        """Detections of all together, image by image; see ``fused_boxes``."""
+        return [
+            fused_boxes(
+                of_image, weights=weights, size=(image.shape[-2], image.shape[-1]), fusion=self.fusion
+            )
+            for image, of_image in zip(images, zip(*answers, strict=True), strict=True)
+        ]
+
+    def views_named(self, name: str, *, mirrors: bool) -> list[View]:
+        """Mirror images and other sizes; see ``box_views``."""
+        return box_views(name, mirrors=mirrors, resizable=all(each.model.resizable for each in self.team))
+
+    def check_member(self, other: "DetectionTask") -> None:
+        """Refuse networks with and without masks in one ensemble."""
+        if self.model.predicts_masks != other.model.predicts_masks:
+            raise ValueError("one member predicts masks and another does not; join runs of one kind")
+
+    def records(self) -> DetectedRecords:
+        """What was found in each image of the last epoch."""
+        return DetectedRecords(
+            self.judged, num_classes=len(self.class_names), with_masks=self.model.predicts_masks
+        )
 
     def training_step(self, batch: DetectionBatch, batch_idx: int) -> Tensor:
         """The sum of the network's losses for a batch."""
@@ -152,7 +194,7 @@ class DetectionTask(TaskModule):
 
     def predict_step(self, batch: ImageBatch, batch_idx: int, dataloader_idx: int = 0) -> Prediction:
         """Detections of a batch whose images may differ in size."""
-        return Prediction(detections=self(batch["image"]), index=batch["index"])
+        return Prediction(detections=self.answer(batch["image"]), index=batch["index"])
 
     def exported(self) -> Exported:
         """For `make export`: boxes, scores, labels and perhaps masks of one uint8 RGB image (1, 3, H, W)."""
@@ -220,10 +262,11 @@ class DetectionTask(TaskModule):
 
     def _start_measuring(self) -> None:
         self.judged = []
-        self.model.rescale(1.0)
+        for member in self.team:
+            member.model.rescale(1.0)
 
     def _judge(self, batch: DetectionBatch) -> Prediction:
-        found = self(batch["image"])
+        found = self.answer(batch["image"])
         masks = _masks(batch) if self.model.predicts_masks else [None] * len(found)
         for i, detections in enumerate(found):
             height, width = batch["image"][i].shape[-2:]

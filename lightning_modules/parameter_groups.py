@@ -11,7 +11,11 @@ OptimizerFactory = Callable[[Iterable[ParameterGroup]], Optimizer]
 
 
 def parameter_groups(
-    model: nn.Module, *, head: Collection[str] = (), decay_bias_and_norm: bool = False
+    model: nn.Module,
+    *,
+    head: Collection[str] = (),
+    decay_bias_and_norm: bool = False,
+    exempt: Collection[str] | None = None,
 ) -> list[ParameterGroup]:
     """Divide the trainable parameters into body and head, with and without weight decay.
 
@@ -22,6 +26,7 @@ def parameter_groups(
         model: Frozen parameters are left out.
         head: Dotted names of the parameters of the head.
         decay_bias_and_norm: Decay all parameters alike.
+        exempt: From `not_decayed`, for a model whose weights are sharded; None looks at the model.
 
     Returns:
         Non-empty groups with ``name`` (``body``, ``body_no_decay``, ``head``, ``head_no_decay``),
@@ -30,7 +35,10 @@ def parameter_groups(
     Raises:
         ValueError: If nothing is trainable.
     """
-    exempt = frozenset() if decay_bias_and_norm else _not_decayed(model)
+    if decay_bias_and_norm:
+        exempt = ()
+    elif exempt is None:
+        exempt = not_decayed(model)
     groups: dict[str, ParameterGroup] = {}
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
@@ -75,14 +83,31 @@ def build_optimizer(
         )
     for group in heads:
         group["lr"] *= head_lr_factor
+    _leave_scaling_to_the_trainer(optimizer)
     return optimizer
+
+
+def _leave_scaling_to_the_trainer(optimizer: Optimizer) -> None:
+    """Let gradients of fused optimisers be clipped in mixed precision.
+
+    They offer to divide gradients by the scale of 16-bit losses themselves. Then there is no moment at which
+    gradients could be clipped, so that Lightning refuses to: with bfloat16 too, where there is no scale at
+    all. Without the offer gradients are divided before, as for every other optimiser.
+    """
+    if getattr(optimizer, "_step_supports_amp_scaling", False):
+        optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]
 
 
 def _all_in_one(groups: list[ParameterGroup]) -> ParameterGroup:
     return {"name": "body", "params": [parameter for group in groups for parameter in group["params"]]}
 
 
-def _not_decayed(model: nn.Module) -> frozenset[str]:
+def not_decayed(model: nn.Module) -> frozenset[str]:
+    """Dotted names of the parameters that are not decayed; a part of a sharded one has no shape to tell by.
+
+    Args:
+        model: With its parameters whole.
+    """
     vectors = {name for name, parameter in model.named_parameters() if parameter.ndim <= 1}
     declare = getattr(model, "no_weight_decay", None)
     return frozenset(vectors | set(declare() if callable(declare) else ()))

@@ -1,7 +1,7 @@
 """Segmentation: a class for each pixel."""
 
-from collections.abc import Collection
-from typing import Any, Literal, TypedDict
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, ClassVar, Literal, TypedDict
 
 import numpy as np
 import torch
@@ -11,13 +11,17 @@ from torch.nn import functional
 
 from datamodules.batch import IGNORED, ImageBatch, SegmentationBatch, SegmentationMetadata
 from lightning_modules.base import SchedulerFactory, Stage, TaskModule
+from lightning_modules.ensembling import View
 from lightning_modules.exporting import Exported, Output, ThreeChannels
+from lightning_modules.fusion_of_scores import fused_scores, log_of
 from lightning_modules.images_with_masks import check_masks, of_one_size, stacked
 from lightning_modules.losses.class_weights import ClassWeights, balance
 from lightning_modules.losses.segmentation import LossName, PixelLosses
 from lightning_modules.metrics.segmentation import Measured, Tally, joined
 from lightning_modules.models.segmentation.segmenter import MAIN, Segmenter
 from lightning_modules.parameter_groups import OptimizerFactory
+from lightning_modules.records import SegmentedRecords
+from lightning_modules.test_time_augmentation import pixel_views
 from lightning_modules.windows import blended, check_windows
 
 Row = dict[str, str | float]
@@ -63,7 +67,10 @@ class SegmentationTask(TaskModule):
         ValueError: If an argument is out of its range.
     """
 
+    fusions: ClassVar[tuple[str, ...]] = ("mean_probability",)
+    tta_names: ClassVar[tuple[str, ...]] = ("none", "flip", "multi_scale", "flip_multi_scale")
     model: Segmenter
+    tally: Tally
 
     def __init__(
         self,
@@ -112,6 +119,10 @@ class SegmentationTask(TaskModule):
     def head_parameters(self) -> Collection[str]:
         """The parameters behind the body of the network."""
         return self.model.head_parameters()
+
+    def compiled_part(self) -> nn.Module:
+        """The network without what fits images to it, which differs from size to size."""
+        return self.model.network
 
     def forward(self, images: Tensor) -> Tensor:
         """Scores (B, C, H, W) of uint8 RGB images (B, 3, H, W), each seen whole."""
@@ -188,9 +199,24 @@ class SegmentationTask(TaskModule):
             window=self.window,
             overlap=self.window_overlap,
         )
-        return probabilities.clamp_min_(
-            torch.finfo(torch.float32).tiny
-        ).log_()  # as large as the images: once
+        return log_of(probabilities)
+
+    def infer(self, images: Tensor) -> Tensor:
+        """See ``log_probabilities``."""
+        return self.log_probabilities(images)
+
+    def fuse(self, answers: Iterable[Tensor], *, weights: Sequence[float], images: Tensor) -> Tensor:
+        """Logarithms (B, C, H, W) of the mean probabilities."""
+        return fused_scores(answers, weights=weights, fusion=self.fusion)
+
+    def views_named(self, name: str, *, mirrors: bool) -> list[View]:
+        """Mirror images and other sizes; see ``pixel_views``."""
+        return pixel_views(name, mirrors=mirrors)
+
+    def records(self) -> SegmentedRecords:
+        """Counts of each image since ``keeps_records`` was set, in the last epoch, by this process."""
+        assert self._tallies, "set keeps_records before measuring"
+        return SegmentedRecords(self._tallies)
 
     def exported(self) -> Exported:
         """For `make export`: probabilities (B, C, H, W) of uint8 RGB images (B, 3, H, W), each seen whole."""
@@ -221,21 +247,31 @@ class SegmentationTask(TaskModule):
         """Predict a few images of one size together; the answer for one does not depend on the others."""
         found: dict[int, Tensor] = {}
         for places in of_one_size(images, pixels=AT_ONCE * self.image_size**2):
-            scores = self.log_probabilities(torch.stack([images[place] for place in places]))
+            scores = self.answer(torch.stack([images[place] for place in places]))
             guesses = scores.argmax(dim=1).to(torch.uint8)
             found |= dict(zip(places, guesses, strict=True))
             if masks is not None:
-                self._count(scores, guesses, torch.stack([masks[place] for place in places]))
+                truths = torch.stack([masks[place] for place in places])
+                self._count(scores, guesses, truths, index=[int(index[place]) for place in places])
         return Prediction(mask=[found[place] for place in range(len(images))], index=index)
 
-    def _count(self, scores: Tensor, guesses: Tensor, truths: Tensor) -> None:
+    def _count(self, scores: Tensor, guesses: Tensor, truths: Tensor, *, index: list[int]) -> None:
         losses = functional.nll_loss(scores, truths.long(), ignore_index=IGNORED, reduction="none")
-        rows = zip(truths.cpu().numpy(), guesses.cpu().numpy(), losses.sum(dim=(1, 2)).tolist(), strict=True)
-        for truth, guess, loss in rows:
-            self.tally.add(truth, guess, loss=loss)
+        sums = losses.sum(dim=(1, 2)).tolist()
+        rows = zip(truths.cpu().numpy(), guesses.cpu().numpy(), sums, index, strict=True)
+        for truth, guess, loss, position in rows:
+            one = self._new_tally()
+            one.add(truth, guess, loss=loss)
+            self.tally = joined([self.tally, one])
+            if self.keeps_records:
+                self._tallies.setdefault(position, one)
+
+    def _new_tally(self) -> Tally:
+        return Tally(num_classes=len(self.class_names), ignored=IGNORED)
 
     def _start_measuring(self) -> None:
-        self.tally = Tally(num_classes=len(self.class_names), ignored=IGNORED)
+        self.tally = self._new_tally()
+        self._tallies: dict[int, Tally] = {}
 
     def _measure(self, stage: Stage) -> None:
         if self.trainer.world_size > 1:

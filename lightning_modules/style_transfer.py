@@ -1,13 +1,13 @@
 """Style transfer: a content picture, painted like a style picture."""
 
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, cast
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, distributed
+from torch import Tensor, distributed, nn
 
 from datamodules.batch import ImageBatch, StyleTransferBatch, StyleTransferMetadata
 from lightning_modules.base import SchedulerFactory, Stage, TaskModule
@@ -16,14 +16,22 @@ from lightning_modules.exporting_style_transfer import exported_painter
 from lightning_modules.losses.style import Normalisation
 from lightning_modules.metrics.style_transfer import mean_measures, structural_similarity
 from lightning_modules.models.style_transfer.gatys import Gatys
-from lightning_modules.models.style_transfer.stylizer import Stylizer, blend_weights, check_alpha
+from lightning_modules.models.style_transfer.stylizer import (
+    Painted,
+    Stylizer,
+    blend_weights,
+    check_alpha,
+)
 from lightning_modules.parameter_groups import OptimizerFactory
+from lightning_modules.records import PaintedRecords
 from lightning_modules.style_transfer_answers import (
+    Asked,
     Prediction,
     Row,
     check_choices,
     check_paints_others,
     check_style_given,
+    check_together,
     joined,
     mean,
 )
@@ -77,6 +85,7 @@ class StyleTransferTask(TaskModule):
         ValueError: If an argument is out of its range.
     """
 
+    fusions: ClassVar[tuple[str, ...]] = ("mean_picture",)
     model: Stylizer
     cost: Tensor
 
@@ -135,6 +144,10 @@ class StyleTransferTask(TaskModule):
         self.measured: dict[int, dict[str, float]] = {}
         self._is_logged = False
         self._began = 0.0
+
+    def compiled_part(self) -> nn.Module:
+        """The features: nearly all that a step computes."""
+        return self.model.features
 
     def forward(self, images: Tensor) -> Tensor:
         """Pictures (B, 3, H, W) in [0, 1] of uint8 contents (B, 3, H, W), in the style that was learnt."""
@@ -273,6 +286,25 @@ class StyleTransferTask(TaskModule):
         """What was painted, (H, W, 3) RGB each, for files and figures."""
         return [picture.permute(1, 2, 0).cpu().numpy() for picture in output["picture"]]
 
+    def infer(self, images: Asked) -> Tensor:
+        """What this network alone paints, (B, 3, H, W) in [0, 1] where it is to be shown."""
+        part, styles, alpha, blend = images.part, images.styles, images.alpha, images.blend
+        if images.is_judged:
+            return self.model.paint(part.contents, styles, blend=blend).pictures
+        return self.model.stylise(part.contents, styles, alpha=alpha, blend=blend)
+
+    def fuse(self, answers: Iterable[Tensor], *, weights: Sequence[float], images: Asked) -> Tensor:
+        """The mean of the pictures: styles are blended that no network learnt together."""
+        return torch.stack([weight * each for each, weight in zip(answers, weights, strict=True)]).sum(dim=0)
+
+    def check_member(self, other: "StyleTransferTask") -> None:
+        """Refuse pictures of another size, and networks that take a style beside those that learnt one."""
+        check_together(self.model, other.model)
+
+    def records(self) -> PaintedRecords:
+        """The measures of each picture of the last epoch."""
+        return PaintedRecords(self.measured)
+
     def _begin(self, batch: StyleTransferBatch) -> None:
         parts = apart(batch)
         self.judge.calibrate(parts)
@@ -303,7 +335,7 @@ class StyleTransferTask(TaskModule):
         found = []
         for part in apart(batch):
             answer = self._show(part)
-            measures = self.judge.measures(part, answer["picture"][0]) | {"ssim": answer["ssim"][0]}
+            measures = self._judged(part, answer["picture"][0]) | {"ssim": answer["ssim"][0]}
             if stage == "test":
                 seconds, memory = self._cost(answer)
                 measures |= {"seconds": seconds, "peak_memory": memory}
@@ -311,11 +343,18 @@ class StyleTransferTask(TaskModule):
             found.append(answer)
         return joined(found, index=batch["index"])
 
+    def _judged(self, part: Part, picture: Tensor) -> dict[str, float]:
+        if not self.members:
+            return self.judge.measures(part, picture)
+        styles = self.judge.styles(part) if self.model.needs_style else None
+        asked = Asked(part, styles, self.alpha, self.blend if styles else None, is_judged=True)
+        return self.judge.measures(part, picture, painted=Painted(self.answer(asked)))
+
     def _show(self, part: Part) -> Prediction:
         """Paint one content, as a person is to see it."""
         started = time.perf_counter()
         styles = self.judge.styles(part) if self.model.needs_style else None
-        painted = self.model.stylise(part.contents, styles, alpha=self.alpha, blend=self._blend_of(styles))
+        painted = self.answer(Asked(part, styles, self.alpha, self._blend_of(styles)))
         picture = to_bytes(shown(painted, part.contents, colour=self.colour))
         if picture.is_cuda:
             torch.cuda.synchronize(picture.device)
@@ -331,7 +370,8 @@ class StyleTransferTask(TaskModule):
 
     def _cost(self, answer: Prediction) -> tuple[float, float]:
         if self.model.is_one_picture:
-            return float(self.cost[0]), float(self.cost[1])
+            costs = torch.stack([member.cost for member in self.team])
+            return float(costs[:, 0].sum()), float(costs[:, 1].max())
         return answer["seconds"][0], peak_memory(self.device)
 
     def _report(self, stage: Stage) -> None:

@@ -1,13 +1,14 @@
 """What a style transfer task answers for a batch, and what it cannot be asked."""
 
 from collections.abc import Mapping, Sequence
-from typing import TypedDict
+from typing import NamedTuple, TypedDict
 
 import torch
 from torch import Tensor
 
+from lightning_modules.models.style_transfer.gatys import Gatys
 from lightning_modules.models.style_transfer.stylizer import Stylizer
-from lightning_modules.style_transfer_pictures import COLOURS
+from lightning_modules.style_transfer_pictures import COLOURS, Part
 
 Row = dict[str, str | float]
 
@@ -26,6 +27,24 @@ class Prediction(TypedDict):
     index: Tensor
     seconds: list[float]
     ssim: list[float]
+
+
+class Asked(NamedTuple):
+    """What several networks are asked to paint.
+
+    Attributes:
+        part: Contents.
+        styles: As ``Stylizer.paint``.
+        alpha: As ``Stylizer.stylise``.
+        blend: As ``Stylizer.paint``.
+        is_judged: Whether what is painted is to be judged by its losses, else shown.
+    """
+
+    part: Part
+    styles: Sequence[Tensor] | None
+    alpha: float
+    blend: Sequence[float] | None
+    is_judged: bool = False
 
 
 def mean(values: Sequence[Mapping[str, Tensor]], *, sizes: Sequence[int]) -> dict[str, Tensor]:
@@ -60,6 +79,22 @@ def check_paints_others(model: Stylizer) -> None:
             "this run is one picture, figures/result.png in its folder, and paints no other; train again "
             "with data.content= the other picture"
         )
+
+
+def check_together(model: Stylizer, other: Stylizer) -> None:
+    """Refuse to blend what two models paint.
+
+    Raises:
+        ValueError: If one is a picture of another size or no picture, or only one takes a style.
+    """
+    sizes = [tuple(each.pictures[-1].shape[-2:]) for each in (model, other) if isinstance(each, Gatys)]
+    if len(sizes) == 1 or len(set(sizes)) > 1:
+        raise ValueError(
+            "members that are one picture each are blended with pictures of the same content and size; join "
+            "runs of one data.content and data.image_size"
+        )
+    if model.needs_style != other.needs_style:
+        raise ValueError("one member takes a style and another has learnt one; join runs of one kind")
 
 
 def check_style_given(model: Stylizer, styles: Sequence[Tensor] | None) -> None:

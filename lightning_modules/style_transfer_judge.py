@@ -65,13 +65,25 @@ class Judge:
     def painted(self, part: Part) -> dict[str, Tensor]:
         """Paint the contents of a part, and judge that; ``loss`` has a gradient if the model has one."""
         styles = self.styles(part) if self.model.needs_style else None
-        painted = self.model.paint(part.contents, styles, blend=self.blend if styles else None)
+        return self.judged(
+            self.model.paint(part.contents, styles, blend=self.blend if styles else None), part
+        )
+
+    def judged(self, painted: Painted, part: Part) -> dict[str, Tensor]:
+        """Judge what was painted of a part, in 32 bits."""
         with torch.autocast(painted.pictures.device.type, enabled=False):
             return self._values(painted._replace(pictures=painted.pictures.float()), part)
 
-    def measures(self, part: Part, picture: Tensor) -> dict[str, float]:
-        """All numbers of one content, and how far its picture, uint8 (3, H, W), is from the style."""
-        values = {name: float(value) for name, value in self.painted(part).items()}
+    def measures(self, part: Part, picture: Tensor, *, painted: Painted | None = None) -> dict[str, float]:
+        """All numbers of one content, and how far its picture, uint8 (3, H, W), is from the style.
+
+        Args:
+            part: The content.
+            picture: As it is shown.
+            painted: What was painted of it; None: what the model paints.
+        """
+        found = self.painted(part) if painted is None else self.judged(painted, part)
+        values = {name: float(value) for name, value in found.items()}
         with torch.autocast(picture.device.type, enabled=False):
             pictures = unit(picture)[None]
             grams = self._grams(pictures)

@@ -2,15 +2,24 @@
 
 import logging
 import math
-from collections.abc import Collection
-from typing import Any, Literal, TypedDict
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, ClassVar, Literal, TypedDict
 
 import torch
+from pytorch_lightning import LightningModule
 from torch import Tensor, distributed, nn
 
 from datamodules.batch import ImageBatch, VerificationBatch, VerificationMetadata
 from lightning_modules.base import SchedulerFactory, Stage, TaskModule
+from lightning_modules.ensembling import View
 from lightning_modules.exporting import Exported, Given, Output, positions, shares
+from lightning_modules.fusion_of_embeddings import (
+    Compare,
+    common_scale,
+    fused_embeddings,
+    known_scale,
+    mean_distance,
+)
 from lightning_modules.images_with_identities import check_identities, check_learnt, listed_pairs
 from lightning_modules.metrics.verification.calibration import logistic
 from lightning_modules.metrics.verification.measured import Measured, measure
@@ -18,6 +27,8 @@ from lightning_modules.metrics.verification.records import Seen, Tally, check_fi
 from lightning_modules.metrics.verification.roc import accepted
 from lightning_modules.models.verification.verifier import Verifier
 from lightning_modules.parameter_groups import OptimizerFactory
+from lightning_modules.records import VerifiedRecords
+from lightning_modules.test_time_augmentation import image_views
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +85,11 @@ class VerificationTask(TaskModule):
         ValueError: If an argument is out of its range, or the model knows fewer identities than there are.
     """
 
+    fusions: ClassVar[tuple[str, ...]] = ("mean_distance",)
+    tta_names: ClassVar[tuple[str, ...]] = ("none", "flip")
+    sees_one_size: ClassVar[bool] = True
     model: Verifier
+    units: Tensor
     threshold: Tensor
     calibration: Tensor
     false_accept_rate: Tensor
@@ -126,11 +141,15 @@ class VerificationTask(TaskModule):
 
     def distances(self, a: Tensor, b: Tensor) -> Tensor:
         """Distance (N, M) of each embedding of a (N, D) to each of b (M, D); smaller means more alike."""
-        return self.model.distances(a, b)
+        if self.is_single or self.model.is_euclidean:
+            return self.model.distances(a, b)
+        return self._compared([each.model.distances for each in self._asking()], a, b)
 
     def pair_distances(self, a: Tensor, b: Tensor) -> Tensor:
         """Distance (P,) of each embedding of a (P, D) to the one of b (P, D) in the same row."""
-        return self.model.pair_distances(a, b)
+        if self.is_single or self.model.is_euclidean:
+            return self.model.pair_distances(a, b)
+        return self._compared([each.model.pair_distances for each in self._asking()], a, b)
 
     def probabilities(self, distance: Tensor) -> Tensor:
         """Probability that two images so far apart show the same; nan before the first validation.
@@ -149,6 +168,50 @@ class VerificationTask(TaskModule):
         if "label" in batch:
             check_identities(batch, known=self.num_identities if self.trainer.training else None)
         return batch
+
+    def infer(self, images: Tensor) -> Tensor:
+        """Embeddings (B, D) of uint8 images by this network."""
+        embeddings: Tensor = self(images)
+        return embeddings
+
+    def fuse(self, answers: Iterable[Tensor], *, weights: Sequence[float], images: Tensor) -> Tensor:
+        """Embeddings side by side, whose distance is the mean of all; see ``fused_embeddings``."""
+        if not self.model.is_euclidean:
+            return torch.cat(list(answers), dim=1)
+        units = [unit for unit in self._units() for _ in self.looks]
+        return fused_embeddings(answers, weights=weights, units=units)
+
+    def join(
+        self,
+        others: Sequence[LightningModule],
+        *,
+        fusion: str | None = None,
+        weights: Sequence[float] | None = None,
+    ) -> None:
+        """See ``EnsembleModule``; the threshold and what it says are unknown until the next validation."""
+        super().join(others, fusion=fusion, weights=weights)
+        # A buffer, since the thresholds that it comes from are not those of the ensemble.
+        thresholds = torch.stack([member.threshold for member in self.team])
+        self.register_buffer("units", common_scale(thresholds))
+        for buffer in (self.threshold, self.calibration, self.false_accept_rate):
+            buffer.fill_(float("nan"))
+
+    def check_member(self, other: "VerificationTask") -> None:
+        """Refuse members whose distances are of two kinds, which have no common unit."""
+        if self.model.is_euclidean != other.model.is_euclidean:
+            raise ValueError(
+                "one member compares by the Euclidean distance and another by one that it learnt; join runs "
+                "of one kind (model=siamese_logistic is the one that learns it)"
+            )
+
+    def views_named(self, name: str, *, mirrors: bool) -> list[View]:
+        """The image and its mirror image."""
+        return image_views(name, side=self.image_size, mirrors=mirrors)
+
+    def records(self) -> VerifiedRecords:
+        """The pairs of the last epoch that was measured."""
+        assert self.measured is not None, "measure before"
+        return VerifiedRecords(self.measured)
 
     def training_step(self, batch: VerificationBatch, batch_idx: int) -> Tensor:
         """The loss of a batch, over the pairs that it lists, if it does."""
@@ -191,7 +254,7 @@ class VerificationTask(TaskModule):
 
     def predict_step(self, batch: ImageBatch, batch_idx: int, dataloader_idx: int = 0) -> Prediction:
         """Embeddings of a batch."""
-        return Prediction(embedding=self(batch["image"]), index=batch["index"])
+        return Prediction(embedding=self.answer(batch["image"]), index=batch["index"])
 
     def exported(self) -> Exported:
         """For `make export`: embeddings (B, D) of uint8 RGB images (B, 3, H, W), as they are compared."""
@@ -212,7 +275,8 @@ class VerificationTask(TaskModule):
     @property
     def columns(self) -> list[str]:
         """Keys of every row."""
-        return [f"embedding_{number}" for number in range(self.model.embedding_size)]
+        size = sum(member.model.embedding_size for member in self._asking())
+        return [f"embedding_{number}" for number in range(size)]
 
     def rows(self, output: Prediction) -> list[list[Row]]:
         """Plain rows for a table, one for each image."""
@@ -225,9 +289,24 @@ class VerificationTask(TaskModule):
         return (self.predict_step(batch, 0)["embedding"],)
 
     def _answer(self, batch: VerificationBatch) -> LabelledPrediction:
-        embeddings = self(batch["image"])
+        embeddings = self.answer(batch["image"])
         self.tally.add(embeddings, labels=batch["label"], index=batch["index"], pairs=batch["pairs"])
         return LabelledPrediction(embedding=embeddings, label=batch["label"], index=batch["index"])
+
+    def _asking(self) -> list["VerificationTask"]:
+        """Whose embedding stands at each place of those that are side by side."""
+        return [member for member in self.team for _ in self.looks]
+
+    def _units(self) -> list[float]:
+        """By what each member's embeddings are multiplied to be compared with those of others."""
+        if not self.members or all(member.model.normalise for member in self.team):
+            return [1.0] * len(self.team)
+        return known_scale(self.units)
+
+    def _compared(self, compare: Sequence[Compare], a: Tensor, b: Tensor) -> Tensor:
+        """The mean of the members' own distances."""
+        sizes = [member.model.embedding_size for member in self._asking()]
+        return mean_distance(compare, a, b, sizes=sizes, weights=self.shares())
 
     def _calibrate(self, found: Measured) -> None:
         threshold = found.threshold
