@@ -1,12 +1,11 @@
 """Ends a run between two batches when a signal asks it to."""
 
-import signal
 from typing import Any
 
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint
 
-from pipeline.callbacks.keep_last import can_resume_here, is_asked_to_end
+from pipeline.callbacks.keep_last import asked_by, can_resume_here, is_asked_to_end
 from pipeline.errors import StopRequested
 from pipeline.stopping import STOP
 
@@ -26,4 +25,4 @@ class GracefulStop(Checkpoint):
     ) -> None:
         """End here if asked to."""
         if is_asked_to_end(trainer) and can_resume_here(trainer, batch_idx):
-            raise StopRequested(STOP.requested or signal.SIGTERM)
+            raise StopRequested(asked_by(trainer))

@@ -1,11 +1,15 @@
 """Saves `checkpoints/last.ckpt`: after each epoch, every so many steps, and when a run is asked to end."""
 
+import os
+import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint
 
+from pipeline.requeue import REQUEUE
 from pipeline.stopping import STOP
 
 
@@ -18,10 +22,13 @@ class KeepLast(Checkpoint):
 
     Args:
         every_n_steps: Also save after every n training batches inside an epoch; None: only at its end.
+        keep_epochs: Of how many of the last epochs the checkpoint is kept, too, as `recent_EPOCH.ckpt`, to be
+            averaged; 0 keeps none.
     """
 
-    def __init__(self, *, every_n_steps: int | None = None) -> None:
+    def __init__(self, *, every_n_steps: int | None = None, keep_epochs: int = 0) -> None:
         self.every_n_steps = every_n_steps
+        self.keep_epochs = keep_epochs
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -35,6 +42,8 @@ class KeepLast(Checkpoint):
         """Save what the epoch came to, its validation included."""
         if not trainer.fast_dev_run:  # type: ignore[attr-defined]
             _save(trainer)
+            if self.keep_epochs and trainer.is_global_zero:
+                _keep_epoch(trainer, self.keep_epochs)
 
 
 def _save(trainer: Trainer) -> None:
@@ -47,6 +56,18 @@ def _save(trainer: Trainer) -> None:
         draft.replace(last)
 
 
+def _keep_epoch(trainer: Trainer, count: int) -> None:
+    folder = Path(trainer.default_root_dir) / "checkpoints"
+    kept = folder / f"recent_{trainer.current_epoch:03d}.ckpt"
+    kept.unlink(missing_ok=True)  # of an epoch that is done again
+    try:
+        os.link(folder / "last.ckpt", kept)  # the next last.ckpt is another file
+    except OSError:  # a file system without links
+        shutil.copyfile(folder / "last.ckpt", kept)
+    for epoch in range(trainer.current_epoch - count + 1):
+        (folder / f"recent_{epoch:03d}.ckpt").unlink(missing_ok=True)
+
+
 def is_asked_to_end(trainer: Trainer) -> bool:
     """Whether a signal has come, to any of the ranks: they save together and end together.
 
@@ -57,6 +78,18 @@ def is_asked_to_end(trainer: Trainer) -> bool:
     if trainer.world_size == 1:
         return asked
     return bool(trainer.strategy.reduce_boolean_decision(asked, all=False))
+
+
+def asked_by(trainer: Trainer) -> int:
+    """The signal by which a run was asked to end, the same for all ranks: one of them may have had none yet.
+
+    Args:
+        trainer: In a hook that all ranks reach, after `is_asked_to_end`.
+    """
+    is_requeue = STOP.requested == REQUEUE
+    if trainer.world_size > 1:
+        is_requeue = bool(trainer.strategy.reduce_boolean_decision(is_requeue, all=False))
+    return REQUEUE if is_requeue else STOP.requested or signal.SIGTERM
 
 
 def can_resume_here(trainer: Trainer, batch_idx: int) -> bool:
