@@ -1,6 +1,5 @@
 """One training run seen from outside: its folder, its logger, its lock, and how it ended."""
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,17 +10,14 @@ from uuid import uuid4
 
 from pytorch_lightning.loggers import Logger
 
-from pipeline import build, record
+from pipeline import build, meeting, record, requeue
 from pipeline.compose import Composed
 from pipeline.environment import environment_facts
 from pipeline.errors import StopRequested
-from pipeline.runs import find_run, outputs
+from pipeline.runs import STARTED_AS, find_run, outputs
 from pipeline.tracking import MlflowTracker, artifact_location, send_pending, tracking_uri
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
-
-# Through the environment, which Lightning hands to the ranks that it starts.
-_JOINED = "PIPELINE_RUN"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,8 +61,9 @@ def opened(composed: Composed, *, config: dict[str, Any]) -> Iterator[Session]:
         yield _followed()
         return
     session = _open(composed, config=config)
-    joined = {"folder": str(session.folder), "run_id": session.run_id, "resumed": session.resumed}
-    os.environ[_JOINED] = json.dumps(joined)
+    meeting.tell(
+        meeting.RUN, {"folder": str(session.folder), "run_id": session.run_id, "resumed": session.resumed}
+    )
     status: Status = "FAILED"
     with record.locked(session.folder), record.logged(session.folder) as log_file:
         try:
@@ -86,12 +83,12 @@ def opened(composed: Composed, *, config: dict[str, Any]) -> Iterator[Session]:
 
 
 def follows() -> bool:
-    """Whether Lightning started this process as a further rank of a run that is open already."""
-    return _JOINED in os.environ and os.environ.get("LOCAL_RANK", "0") != "0"
+    """Whether this process is a further rank of a run that another one opens."""
+    return not meeting.leads()
 
 
 def _followed() -> Session:
-    run = json.loads(os.environ[_JOINED])
+    run = meeting.learn(meeting.RUN)
     folder = Path(run["folder"])
     return Session(folder=folder, run_id=run["run_id"], logger=None, resumed=run["resumed"], leads=False)
 
@@ -149,7 +146,12 @@ def _begin(session: Session, *, composed: Composed, config: dict[str, Any]) -> N
     path = record.write_config(session.folder, config)
     typed = "resumed_with" if session.resumed else "overrides"
     record.update_facts(
-        session.folder, run_id=session.run_id, status="RUNNING", **{typed: composed.overrides}
+        session.folder,
+        run_id=session.run_id,
+        status="RUNNING",
+        **{typed: composed.overrides},
+        **({"slurm_job": requeue.job()} if requeue.job() else {}),
+        **({"started_as": os.environ[STARTED_AS]} if STARTED_AS in os.environ else {}),
     )
     if session.tracker is not None:
         session.tracker.attach(session.folder)
