@@ -6,7 +6,7 @@ override PY := .venv/bin/python
 override STAMP := .venv/installed
 override RUN := $(PY) -m pipeline.forward
 override CHECKED := pipeline datamodules lightning_modules
-override VERBS := help setup train evaluate predict export enroll identify verify stylize models data browse ui test test-slow bench lint format lock clean
+override VERBS := help setup train find_lr average ensemble evaluate predict export enroll identify verify stylize models data browse ui test test-slow bench throughput lint format lock clean
 override DELETIONS := $(filter ~%,$(MAKECMDGOALS))
 override STRANGERS := $(filter-out $(VERBS) $(STAMP) ~%,$(MAKECMDGOALS))
 
@@ -40,13 +40,22 @@ endif
 
 help: ## list the verbs (also: make)
 	@echo "make <verb> [key=value ...] [ARGS=\"...\"]"
-	@grep -E '^[a-z-]+:.* ## ' Makefile | sed -E 's/:.* ## /:/' | awk -F: '{printf "  %-10s  %s\n", $$1, substr($$0, length($$1) + 2)}'
+	@grep -E '^[a-z_-]+:.* ## ' Makefile | sed -E 's/:.* ## /:/' | awk -F: '{printf "  %-10s  %s\n", $$1, substr($$0, length($$1) + 2)}'
 
 setup: $(STAMP) ## create .venv and install requirements.lock, if it is out of date
 	@echo "ready: $(STAMP) is up to date"
 
 train: $(STAMP) ## train: make train task=classification model=lenet5 optimizer.lr=0.01
 	@$(RUN) pipeline.train
+
+find_lr: $(STAMP) ## at which learning rates the loss falls: make find_lr task=classification model=resnet18
+	@$(RUN) pipeline.find_lr
+
+average: $(STAMP) ## average weights, kept if no worse: make average run=latest which=last_k k=5
+	@$(RUN) pipeline.average
+
+ensemble: $(STAMP) ## several networks that answer as one: make ensemble task=classification model=lenet5 members=5
+	@$(RUN) pipeline.ensemble
 
 evaluate: $(STAMP) ## measure a run on a split: make evaluate run=latest split=test
 	@$(RUN) pipeline.evaluate
@@ -89,6 +98,9 @@ test-slow: $(STAMP) ## run the tests that take longer than five seconds each
 
 bench: $(STAMP) ## measure the cost of a training step beside a bare loop: make bench ARGS="--steps 8"
 	@$(RUN) tests.benchmarks.detection_step
+
+throughput: $(STAMP) ## images per second and share of the chip's peak: make throughput ARGS="--network resnet50"
+	@$(RUN) tests.benchmarks.throughput
 
 lint: $(STAMP) ## check style, types and who imports whom
 	@$(PY) -m ruff check .

@@ -161,6 +161,15 @@ class DataModule(LightningDataModule, ABC):
             self._train_sampler = self.make_train_sampler()
         return self._train_sampler
 
+    def use_batch_size(self, batch_size: int) -> None:
+        """Make batches of another size from now on, in an order of training that starts anew.
+
+        Args:
+            batch_size: Items in a batch, for each process.
+        """
+        self.batch_size = batch_size
+        self._train_sampler = None
+
     def resume(self, epoch: int, batches: int) -> None:
         """Go on in mid-epoch: call it after `setup` and before fitting starts.
 
@@ -244,8 +253,10 @@ class DataModule(LightningDataModule, ABC):
 
     def _evaluation_loader(self, split: Split, *, persistent: bool) -> DataLoader[Any]:
         dataset = self.dataset(split, augment=False)
-        size = len(dataset)  # type: ignore[arg-type]
-        batch_size = even_batch_size(size=size, batch_size=self.batch_size, world=processes()[0])
+        size, (world, _) = len(dataset), processes()  # type: ignore[arg-type]
+        if size < world:
+            raise ValueError(f"{split} has {size} items for {world} processes; start at most {size}")
+        batch_size = even_batch_size(size=size, batch_size=self.batch_size, world=world)
         sampler = OrderedSampler(size=size)
         return self._loader(
             dataset, sampler=sampler, batch_size=batch_size, drop_last=False, persistent=persistent

@@ -212,8 +212,8 @@ class OrderedSampler(SharingSampler):
 def even_batch_size(*, size: int, batch_size: int, world: int) -> int:
     """Largest batch size, at most the wanted one, that gives every process as many batches.
 
-    Batch norm's buffers are exchanged before every batch, also in evaluation: a process with one
-    batch more than the others would wait for them forever.
+    What processes exchange in a batch (statistics of batch norm, say) they must exchange equally
+    often: one with a batch more than the others would wait for them forever.
 
     Args:
         size: Items over all processes.

@@ -3,22 +3,34 @@
 import copy
 import json
 from collections.abc import Iterator, Mapping
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 from hydra.utils import instantiate
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Callback, LightningDataModule, LightningModule, Trainer
+from pytorch_lightning.accelerators import CPUAccelerator
 from pytorch_lightning.callbacks import Checkpoint, ProgressBar
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.strategies import DDPStrategy
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
+from pipeline import devices
+from pipeline.effective_batch import NEEDS_GPUS, without_rule
 from pipeline.errors import Mistake
 from pipeline.nodes import refusal
 from pipeline.signatures import find_signature
 
 Config = dict[str, Any]
 
+# Since torch 2.14 it has another name.
+_SYNC_BUFFERS = next(
+    name
+    for name in ("forward_sync_buffers", "broadcast_buffers")
+    if name in signature(DistributedDataParallel).parameters
+)
 _PARTS = ("network", "features")  # of a model, which may have weights of their own
 
 
@@ -111,7 +123,11 @@ def task(config: Config, metadata: Mapping[str, Any]) -> LightningModule:
     """
     model = _build(config["model"])
     assert isinstance(model, nn.Module)
-    supplied = {part: _build(config[part]) if config[part] else None for part in ("optimizer", "scheduler")}
+    optimizer, scheduler = without_rule(config["optimizer"] or {}), config["scheduler"]
+    supplied = {
+        "optimizer": _build(optimizer) if optimizer else None,
+        "scheduler": _build(scheduler) if scheduler else None,
+    }
     built = _build(config["task"], model=model, metadata=dict(metadata), **supplied)
     assert isinstance(built, LightningModule)
     return built
@@ -158,13 +174,23 @@ def trainer(config: Config, *, folder: Path, callbacks: list[Callback], logger: 
     """Lightning's Trainer with its folder, callbacks and logger."""
     # As many as there are: with None, Lightning would add a callback of its own where none is wanted.
     wanted = any(isinstance(callback, Checkpoint) for callback in callbacks)
-    node = {**config["trainer"], "enable_checkpointing": wanted}
+    node = {
+        **config["trainer"],
+        "enable_checkpointing": wanted,
+        "precision": devices.precision_of(config["trainer"]),
+    }
     try:
         built = _build(node, default_root_dir=str(folder), callbacks=callbacks, logger=logger or False)
     except MisconfigurationException as error:
         asked = ", ".join(f"trainer.{key}={node.get(key)}" for key in ("accelerator", "devices", "strategy"))
         raise Mistake(f"{asked}: {error}; trainer=auto takes what this machine has") from error
     assert isinstance(built, Trainer)
+    if isinstance(built.strategy, DDPStrategy):
+        # Each process keeps the statistics of its own batches until AverageStatistics takes their mean; with
+        # torch's default they would be the first process' alone.
+        built.strategy._ddp_kwargs.setdefault(_SYNC_BUFFERS, False)
+    if node.get("sync_batchnorm") and built.world_size > 1 and isinstance(built.accelerator, CPUAccelerator):
+        raise Mistake(f"trainer.sync_batchnorm=true: {NEEDS_GPUS}")
     return built
 
 

@@ -100,7 +100,7 @@ def _best_so_far(last: Path) -> list[Path]:
 
 
 def load_task(checkpoint: dict[str, Any], *, path: Path) -> LightningModule:
-    """Build the task that a checkpoint holds, with its weights, without its data.
+    """Build the task that a checkpoint holds, or all of an ensemble, with its weights, without its data.
 
     Args:
         checkpoint: From `read`.
@@ -110,13 +110,23 @@ def load_task(checkpoint: dict[str, Any], *, path: Path) -> LightningModule:
         Mistake: The weights do not fit the network that the checkpoint's own configuration describes.
     """
     record = checkpoint["pipeline"]
-    config = {**record["config"], "model": build.without_weights(record["config"]["model"])}
-    task = build.task(config, record["metadata"])
+    task: Any = _built(record)
+    if "ensemble" in record:
+        made = record["ensemble"]
+        others = [_built(member) for member in made["members"][1:]]
+        task.join(others, fusion=made["fusion"], weights=made["weights"])
     try:
         task.load_state_dict(checkpoint["state_dict"])
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[1].strip()
         raise Mistake(
-            f"checkpoint={path} does not fit model={config['choices']['model']}: {reason}"
+            f"checkpoint={path} does not fit model={record['config']['choices']['model']}: {reason}"
         ) from error
+    assert isinstance(task, LightningModule)
     return task.eval()
+
+
+def _built(record: dict[str, Any]) -> LightningModule:
+    """A task as its record describes it; the weights of its model come from the checkpoint."""
+    config = {**record["config"], "model": build.without_weights(record["config"]["model"])}
+    return build.task(config, record["metadata"])

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 _NUMBER_LIKE = re.compile(r"\d[\w.]*")
 
-# 128 and the numbers of SIGINT and SIGTERM.
-_STOPPED = (130, 143)
+# 128 and the numbers of SIGINT, SIGTERM and SIGUSR1.
+_STOPPED = (130, 143, 138)
 
 PROJECT = Path(__file__).resolve().parents[1]
 CONF = PROJECT / "conf"
@@ -97,6 +97,10 @@ def run_verb(*, verb: str, start: Callable[[Composed], int]) -> int:
 
 
 def _show(mistake: Mistake, *, show_traceback: bool) -> None:
+    from pipeline.ranks import follows_from_outside
+
+    if follows_from_outside():
+        return  # the first of several processes has the same mistake, and says so
     if show_traceback:
         traceback.print_exc()
     tell(str(mistake))
@@ -108,6 +112,8 @@ def _prepare_process(verb: str) -> None:
     os.environ["PIPELINE_ROOT"] = str(project_root())
     # `debug` is a group, and Hydra refuses a boolean as the name of a group's file.
     sys.argv[1:] = ['debug="true"' if word == "debug=true" else word for word in sys.argv[1:]]
+    lists = _text_settings(verb, of="list[str]")
+    sys.argv[1:] = [_with_quotes_inside(word, lists=lists) for word in sys.argv[1:]]
     if "task" not in groups_of(verb):
         # And it takes every key that is also a folder of conf/ for the choice of a file.
         sys.argv[1:] = [re.sub("^task=", "task_name=", word) for word in sys.argv[1:]]
@@ -137,12 +143,22 @@ def _with_quotes(word: str, *, texts: Collection[str]) -> str:
     return word
 
 
-def _text_settings(verb: str) -> frozenset[str]:
-    """Keys of a verb whose values are texts."""
+def _with_quotes_inside(word: str, *, lists: Collection[str]) -> str:
+    """Each text of a list in quotes: `runs=[12345678,1e567890,my file.ckpt]` holds no numbers."""
+    key, _, value = word.partition("=")
+    texts = [text.strip() for text in value[1:-1].split(",")]
+    is_list = value.startswith("[") and value.endswith("]") and not re.search(r"""[\[\]'"]""", value[1:-1])
+    if key not in lists or not is_list:
+        return word
+    return "{}=[{}]".format(key, ",".join(f'"{text}"' for text in texts if text))
+
+
+def _text_settings(verb: str, of: str = "str") -> frozenset[str]:
+    """Keys of a verb whose values are texts, or of another kind."""
     from pipeline.signatures import find_signature
 
     parameters = find_signature(f"pipeline.work.{verb}.run").parameters
-    return frozenset(key for key, parameter in parameters.items() if "str" in parameter.annotation_text)
+    return frozenset(key for key, parameter in parameters.items() if of in parameter.annotation_text)
 
 
 def _overrides_last(words: list[str]) -> list[str]:

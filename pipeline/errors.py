@@ -18,6 +18,17 @@ class StopRequested(BaseException):
         self.signal_number = signal_number
 
 
+class LeaderEnded(BaseException):
+    """The first process of a distributed run ended before this one could join it, and has said why.
+
+    Not an Exception, for the same reason.
+    """
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"the first process ended with exit code {code}")
+        self.code = code
+
+
 # The shell's convention: 128 + the number of the signal.
 EXIT_MISTAKE = 2
 EXIT_FAILURE = 1

@@ -79,6 +79,11 @@ def check_has_classifier(run: Run) -> None:
     Raises:
         Mistake: It is of a task with other networks.
     """
+    if run.is_ensemble:
+        raise Mistake(
+            f"{FEATURES}=run:{run.run_id[:8]} is an ensemble, and pictures are judged by a single network; "
+            "name one of its members"
+        )
     fit = (fitting.NETWORKS, *fitting.tasks_with_networks())
     if run.task not in fit:
         raise Mistake(

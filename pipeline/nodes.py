@@ -33,7 +33,7 @@ _PLACES = re.compile(
             rf"lightning_modules{_CLASS}",
             rf"pipeline\.(callbacks|tracking){_CLASS}",
             r"pipeline\.baselines\.[a-z]\w*",
-            r"pipeline\.work\.[a-z]+\.run",
+            r"pipeline\.work\.[a-z_]+\.run",
             rf"torch\.(optim|nn){_CLASS}",
             rf"torchvision\.(ops|transforms){_CLASS}",
             rf"(albumentations|timm|torchmetrics){_CLASS}",
@@ -73,6 +73,10 @@ FILLED: Mapping[str, frozenset[str]] = {
     "model.features": frozenset({"network", "weights"}),
     "logger": frozenset({"save_dir", "run_name", "uri", "artifact_location", "tags", "run_id"}),
 }
+
+
+# Words that build.py turns into a value of the argument's own kind.
+WORDS: Mapping[str, frozenset[str]] = {"trainer.precision": frozenset({"auto"})}
 
 
 def refusal(target: object) -> str:
@@ -208,6 +212,8 @@ def _wrong_value(path: str, value: Any, parameter: Parameter, signature: Signatu
     key = f"{path}.{parameter.name}"
     if value is None and parameter.name in FILLED.get(path, ()):
         return
+    if value in _words(key):
+        return
     if check_fit(value, parameter) is Fit.NO:
         yield _wrong_type(key, value, parameter, signature)
         return
@@ -216,6 +222,10 @@ def _wrong_value(path: str, value: Any, parameter: Parameter, signature: Signatu
     reason = explain(parameter.name, value)
     if reason:
         yield Problem(key, value, reason)
+
+
+def _words(key: str) -> list[str]:
+    return sorted(WORDS.get(key, ()))
 
 
 def _wrong_keys(
@@ -230,7 +240,7 @@ def _wrong_keys(
 
 
 def _wrong_type(key: str, value: Any, parameter: Parameter, signature: Signature) -> Problem:
-    allowed = [str(choice) for choice in choices(parameter)]
+    allowed = [*_words(key), *(str(choice) for choice in choices(parameter))]
     if allowed and isinstance(value, str):
         end, suggestion = way_out(value, allowed, otherwise="it is one of")
         return Problem(

@@ -33,10 +33,12 @@ class RunFacts:
         identities: Of each split; empty where there are classes.
         pairs: What is compared in the test: numbers of matching and of other pairs; empty where nothing is.
         notes: What else there is to say of what is trained, by label.
-        batch_size: Images in one step on one device.
+        batch_size: Images in one step of one process.
         accumulated: Steps that share one update.
-        devices: Number of devices that train together.
+        processes: Number of processes that train together, each with a device.
         learning_rate: Largest learning rate of the run.
+        recipe_rate: What the configuration says, for one process; None where that is the same.
+        scaling: By which rule the one became the other.
         optimizer: Name of the optimiser.
         scheduler: Name of the schedule; empty for none.
         epochs: Passes over the training split; None where steps or time end the run.
@@ -63,8 +65,10 @@ class RunFacts:
     notes: Mapping[str, str] = field(default_factory=dict)
     batch_size: int
     accumulated: int = 1
-    devices: int = 1
+    processes: int = 1
     learning_rate: float
+    recipe_rate: float | None = None
+    scaling: str = ""
     optimizer: str
     scheduler: str = ""
     epochs: int | None
@@ -88,6 +92,8 @@ class RunResult:
         baselines: The same measure without learning, such as {"majority class": 0.1}.
         kept: Which weights were kept, in words.
         seconds: Duration of the run.
+        images_per_second: Of training, over all devices; None where nothing could be timed.
+        peak_memory: Bytes, the most of any process; 0 where nobody knows.
         folder: The run's folder.
         picture: Path of the picture that was painted; empty where none was.
         places: What lies in the folder, such as figures/ and metrics.json.
@@ -102,6 +108,8 @@ class RunResult:
     baselines: Mapping[str, float] = field(default_factory=dict)
     kept: str
     seconds: float
+    images_per_second: float | None = None
+    peak_memory: int = 0
     folder: Path
     picture: str = ""
     places: Sequence[str] = ()
@@ -127,7 +135,7 @@ def first_panel(facts: RunFacts) -> RenderableType:
         "resumed": facts.resumed,
     }
     return Panel(
-        _rows(rows), title=f"[bold]{facts.task}[/]", title_align="left", box=ROUNDED, border_style="cyan"
+        label_rows(rows), title=f"[bold]{facts.task}[/]", title_align="left", box=ROUNDED, border_style="cyan"
     )
 
 
@@ -138,13 +146,14 @@ def last_panel(result: RunResult) -> RenderableType:
         "picture": result.picture,
         "weights": result.kept,
         "measures": _measures(result),
+        "speed": _speed(result),
         "folder": shown_path(result.folder),
         "holding": _join(*result.places),
         "MLflow": shown_address(result.tracking),
     }
-    parts.append(_rows(rows))
+    parts.append(label_rows(rows))
     if result.commands:
-        parts += [Text(), _commands(result.commands)]
+        parts += [Text(), command_lines(result.commands)]
     colour = {"FINISHED": "green", "KILLED": "yellow", "FAILED": "red"}[result.status]
     title = f"[bold]{result.status.lower()} after {shown_time(result.seconds)}[/]"
     return Panel(Group(*parts), title=title, title_align="left", box=ROUNDED, border_style=colour)
@@ -209,22 +218,36 @@ def _balance(counts: Sequence[int], names: Sequence[str], counted: str) -> str:
 
 
 def _training(facts: RunFacts) -> str:
-    effective = facts.batch_size * facts.accumulated * facts.devices
-    factors = {"accumulated": facts.accumulated, "devices": facts.devices}
-    product = "".join(f" x {count} {word}" for word, count in factors.items() if count > 1)
     return _join(
         f"{facts.epochs} epoch{'s' if facts.epochs > 1 else ''}" if facts.epochs else "",
-        f"batch {effective}" + (f" ({facts.batch_size}{product})" if product else ""),
-        f"{facts.optimizer} at {facts.learning_rate:.3g}",
+        _batch(facts),
+        f"{facts.optimizer} at {facts.learning_rate:.3g}{_scaled(facts)}",
         facts.scheduler,
     )
+
+
+def _batch(facts: RunFacts) -> str:
+    """What one update sees: 2 processes x batch 32 = 64."""
+    processes = f"{facts.processes} processes x " if facts.processes > 1 else ""
+    accumulated = f" x {facts.accumulated} accumulated" if facts.accumulated > 1 else ""
+    effective = facts.batch_size * facts.accumulated * facts.processes
+    result = f" = {effective}" if processes or accumulated else ""
+    return f"{processes}batch {facts.batch_size}{accumulated}{result}"
+
+
+def _scaled(facts: RunFacts) -> str:
+    if facts.recipe_rate is None or facts.recipe_rate == facts.learning_rate:
+        return ""
+    times = facts.learning_rate / facts.recipe_rate
+    return f" ({facts.recipe_rate:.3g} x {times:.3g}, {facts.scaling})"
 
 
 def _join(*parts: str) -> str:
     return " · ".join(part for part in parts if part)
 
 
-def _rows(rows: Mapping[str, str]) -> Table:
+def label_rows(rows: Mapping[str, str]) -> Table:
+    """Labels with their texts, those that have any."""
     table = Table.grid(padding=(0, 2))
     table.add_column(style=LABEL, no_wrap=True)
     table.add_column(overflow="fold")
@@ -238,6 +261,15 @@ def _measures(result: RunResult) -> str:
     stage = result.measure.partition("/")[0]
     chosen = {name: value for name, value in result.measures.items() if name.startswith(f"{stage}/")}
     return _join(*(f"{name.partition('/')[2]} {value:.4g}" for name, value in sorted(chosen.items())))
+
+
+def _speed(result: RunResult) -> str:
+    return _join(
+        f"{shown_number(float(f'{result.images_per_second:.3g}'))} images a second in training"
+        if result.images_per_second
+        else "",
+        f"{result.peak_memory / 2**30:.3g} GiB of memory at the peak" if result.peak_memory else "",
+    )
 
 
 def _comparison(result: RunResult) -> RenderableType:
@@ -263,7 +295,7 @@ def _verdict(result: RunResult, value: float) -> Text:
     return Text(f"no better than {name}, which learns nothing", style="bold yellow")
 
 
-def _commands(commands: Mapping[str, str]) -> RenderableType:
+def command_lines(commands: Mapping[str, str]) -> RenderableType:
     """Each on a line of its own below its reason: to be copied in one piece."""
     lines = []
     for command, reason in commands.items():

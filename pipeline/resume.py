@@ -3,14 +3,16 @@
 from dataclasses import replace
 from typing import Any
 
-from pipeline.compose import Composed, problems_of
+from pipeline.averaging import check_resumable
+from pipeline.compose import Composed, problems_of, settings_of
 from pipeline.errors import Mistake
+from pipeline.joining import refuse_ensemble
 from pipeline.runs import find_run
 from pipeline.validate import report
 
 _NAMES_THE_RUN = ("resume", "task", "debug")
 # How long it goes on and where, not what it is: everything else would be another run.
-_MAY_CHANGE = ("trainer.", "callbacks.", "logger.", "data.num_workers", "data.data_dir")
+_MAY_CHANGE = ("trainer.", "callbacks.", "logger.", "data.num_workers", "data.data_dir", "compile")
 
 
 def resumed(composed: Composed) -> Composed:
@@ -31,14 +33,17 @@ def resumed(composed: Composed) -> Composed:
     typed = {_as_typed(item): item for item in parsed}
     task = str(typed["task"].value()) if "task" in typed else None
     run = find_run(root=composed.root, name=composed.settings["resume"], task=task, key="resume")
+    refuse_ensemble(run, verb="train")
     config = run.config
     for key, override in typed.items():
         if key not in _NAMES_THE_RUN:
             _change(config, key=key, value=override.value())
+    check_resumable(run, config)
     problems = problems_of(verb="train", config=config)
     if problems:
         raise Mistake(report(problems))
-    settings = {**composed.settings, "seed": config["seed"], "resume": run.run_id}
+    # The run's own, and not those of this command line; a run from before there were some has fewer.
+    settings = {**settings_of(verb="train", config=config), "resume": run.run_id}
     return replace(composed, config=config, settings=settings)
 
 

@@ -13,6 +13,12 @@ _SHOWN = 5
 WHOLE_ID = re.compile("[0-9a-f]{32}")
 """How MLflow writes the id of a run."""
 
+STARTED_AS = "PIPELINE_STARTED_AS"
+"""In the environment of a training that another command starts, and finds again by this word in run.json."""
+
+ENSEMBLE = "ensemble"
+"""Where the name of a model stands for a single network: in the folder's path, and in MLflow's tags."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
@@ -32,6 +38,11 @@ class Run:
     def task(self) -> str:
         """Name of the task, as the folder says."""
         return self.folder.parent.parent.name
+
+    @property
+    def is_ensemble(self) -> bool:
+        """Whether it is several networks that answer as one."""
+        return self.folder.parent.name == ENSEMBLE
 
     @property
     def config(self) -> dict[str, Any]:
@@ -63,6 +74,17 @@ def all_runs(*, root: Path, task: str | None = None) -> list[Run]:
 def _read(path: Path) -> Run:
     facts = json.loads(path.read_text(encoding="utf-8"))
     return Run(folder=path.parent, run_id=facts["run_id"], facts=facts)
+
+
+def run_of(checkpoint: Path) -> Run | None:
+    """The run in whose folder a checkpoint lies; None where it lies elsewhere.
+
+    Args:
+        checkpoint: A file.
+    """
+    path = checkpoint.parent.parent / "run.json"
+    is_run = path.is_file() and (path.parent / "config.yaml").is_file()
+    return _read(path) if is_run else None
 
 
 def find_run(

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from pipeline.errors import StopRequested
+from pipeline.requeue import REQUEUE
 
 
 class StopSignals:
@@ -21,9 +22,10 @@ class StopSignals:
         self._put_off = False
 
     def install(self) -> None:
-        """Become the handler of SIGINT and SIGTERM."""
+        """Become the handler of SIGINT, SIGTERM and SLURM's warning that the time is nearly over."""
         signal.signal(signal.SIGINT, self._handle)
         signal.signal(signal.SIGTERM, self._handle)
+        signal.signal(REQUEUE, self._handle)
 
     @contextmanager
     def put_off(self) -> Iterator[None]:
@@ -34,16 +36,9 @@ class StopSignals:
         finally:
             self._put_off = False
 
-    def raise_if_requested(self) -> None:
-        """End now if a signal came while stopping was put off.
-
-        Raises:
-            StopRequested: A signal had come.
-        """
-        if self.requested is not None:
-            raise StopRequested(self.requested)
-
     def _handle(self, number: int, _: FrameType | None) -> None:
+        if number == REQUEUE and self.requested is not None:
+            return  # a scheduler may warn every process and its parent; nobody is impatient
         if not self._put_off or self.requested is not None:
             raise StopRequested(number)
         self.requested = number

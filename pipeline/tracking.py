@@ -151,6 +151,10 @@ class MlflowTracker(Logger):
         """
         self._put(config_entries(config))
 
+    def log_tags(self, tags: Mapping[str, str]) -> None:
+        """Queue facts that are known only once the run goes on."""
+        self._put([Entry(kind="tag", key=key, value=value) for key, value in tags.items()])
+
     def log_file(self, path: Path, folder: str = "") -> None:
         """Queue a file; it is read when it is sent.
 

@@ -5,6 +5,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from pipeline import fitting
+from pipeline.averaging import wrong_averages
+from pipeline.effective_batch import without_rule, wrong_on_a_cpu, wrong_rule
 from pipeline.features import one_picture_for_a_network, several_processes, wrong_features
 from pipeline.measures import check_watched
 from pipeline.nodes import ALLOWED_PACKAGES, RESERVED, check_node, refusal
@@ -49,6 +51,9 @@ def find_problems(config: Config, *, top_level: Collection[str]) -> list[Problem
         _folds,
         _measures,
         _nesterov,
+        wrong_averages,
+        wrong_rule,
+        wrong_on_a_cpu,
     ]
     found: dict[str, Problem] = {}
     for check in checks:
@@ -164,7 +169,8 @@ def _every_node(config: Config) -> Iterator[Problem]:
         foreign.add(_NETWORK)
     for path, value in _walk(config, (), config):
         if isinstance(value, Mapping) and "_target_" in value and not foreign & {path[:1], path[:2]}:
-            for problem in check_node(".".join(path), value):
+            node = without_rule(value) if path == ("optimizer",) else value
+            for problem in check_node(".".join(path), node):
                 if not _is_repeated(tuple(problem.key.split(".")), problem.value, config):
                     yield problem
 

@@ -10,9 +10,10 @@ import threading
 import traceback
 from pathlib import Path
 
+from pipeline import meeting, ranks
 from pipeline.compose import Composed
 from pipeline.console import log_handler
-from pipeline.errors import EXIT_FAILURE, EXIT_MISTAKE, Mistake, StopRequested, tell
+from pipeline.errors import EXIT_FAILURE, EXIT_MISTAKE, LeaderEnded, Mistake, StopRequested, tell
 from pipeline.stopping import STOP
 
 _SECONDS_TO_END = 20.0
@@ -27,19 +28,30 @@ def main(path: str) -> int:
     Returns:
         0, or 1 for a failure, 2 for something the person can put right, 128 + n for signal n.
     """
-    composed = _read(Path(path))
+    code = _work(_read(Path(path)))
+    if code:
+        meeting.end(code)
+    return code
+
+
+def _work(composed: Composed) -> int:
     _end_with_parent()
     STOP.install()
     _prepare_logging()
     try:
+        if ranks.current() is not None:
+            composed = meeting.agreed(composed)
         work = importlib.import_module(f"pipeline.work.{composed.verb}")
         return int(work.run(composed=composed, **composed.settings))
+    except LeaderEnded as leader:
+        return leader.code
     except StopRequested as stop:
         return 128 + stop.signal_number
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except Exception as error:
-        return _explain(error, show_traceback=composed.show_traceback)
+        told = meeting.leader_fails_too()
+        return told if told is not None else _explain(error, show_traceback=composed.show_traceback)
 
 
 def _read(path: Path) -> Composed:

@@ -19,7 +19,9 @@ ELSEWHERE = {
     "training": "fitted with the model that brings it",
     "local": "one machine's own",
 }
-NEEDS_A_GPU = ("gpu",)
+NEEDS_A_GPU = ("gpu", "ddp")
+# Trainers of several processes, as one; test_distributed.py and test_cluster.py start several.
+ALONE = {"ddp_cpu": ["trainer.devices=1"], "slurm": ["trainer.plugins=null"]}
 # Data of many pictures, which the model that its task takes by itself does not paint.
 PAINTED_BY = {"content_folder": "fast_style"}
 SMALL = ("data.batch_size=4", "trainer.accelerator=cpu", "trainer.fast_dev_run=true", "callbacks=none")
@@ -99,6 +101,7 @@ def words_for(group: str, name: str, task: str, folder: Path, patch: pytest.Monk
     # Quoted, because the name of conf/debug/true.yaml is a word of YAML's own.
     words = [f"task={task}", *SMALL, f'{group}="{name}"', "data.num_workers=0"]
     words += small_data(task, group=group, name=name, folder=folder, patch=patch)
+    words += ALONE.get(name, []) if group == "trainer" else []
     if group in ("callbacks", "logger", "debug", "experiment"):
         words.remove("callbacks=none")
     if group in ("logger", "callbacks", "debug"):
@@ -130,7 +133,7 @@ def test_fits_one_batch(
         assert (
             whole.config["trainer"]["accelerator"] == "cpu"
         )  # the word above wins; else it is as in the file
-        assert compose_plain(verb="train", overrides=[f"{group}={name}"])["trainer"]["accelerator"] == name
+        assert compose_plain(verb="train", overrides=[f"{group}={name}"])["trainer"]["accelerator"] == "gpu"
     assert train.run(composed=whole, **whole.settings) == 0
     assert list(tmp_path.glob("outputs/*/*/*/metrics.json"))
 

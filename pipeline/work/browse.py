@@ -10,6 +10,7 @@ import numpy as np
 from pipeline import build
 from pipeline.compose import Composed
 from pipeline.console import console
+from pipeline.devices import ChannelsLast
 from pipeline.errors import Mistake
 
 _COLUMNS = 6
@@ -21,6 +22,9 @@ def run(
     composed: Composed,
     seed: int,
     resume: str | None = None,
+    channels_last: ChannelsLast = "auto",
+    compile: bool = False,
+    batch_size_finder: bool = False,
     split: Literal["train", "val", "test"] = "train",
     count: int = 36,
     epoch: int = 0,
@@ -32,6 +36,9 @@ def run(
         composed: The whole configuration.
         seed: The run's seed, so that training would see the same pictures.
         resume: Not used here.
+        channels_last: Not used here.
+        compile: Not used here.
+        batch_size_finder: Not used here.
         split: `train` is drawn with its augmentation, the others as they are measured.
         count: Pictures in the grid.
         epoch: Which epoch's augmentation.

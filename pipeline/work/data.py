@@ -11,6 +11,7 @@ from rich.table import Table
 from pipeline import build
 from pipeline.compose import Composed
 from pipeline.console import console
+from pipeline.devices import ChannelsLast
 from pipeline.errors import EXIT_FAILURE, Mistake
 from pipeline.panels import shown_path
 
@@ -20,6 +21,9 @@ def run(
     composed: Composed,
     seed: int,
     resume: str | None = None,
+    channels_last: ChannelsLast = "auto",
+    compile: bool = False,
+    batch_size_finder: bool = False,
     show: int = 20,
     output: str | None = None,
 ) -> int:
@@ -29,6 +33,9 @@ def run(
         composed: The whole configuration.
         seed: Not used here.
         resume: Not used here.
+        channels_last: Not used here.
+        compile: Not used here.
+        batch_size_finder: Not used here.
         show: Broken records to print.
         output: A JSON file; None: outputs/data/.
 

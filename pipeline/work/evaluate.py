@@ -7,23 +7,16 @@ from typing import Any, Literal
 
 from pytorch_lightning import Trainer
 
-from pipeline import build
+from pipeline import meeting
 from pipeline.compose import Composed
 from pipeline.console import console
-from pipeline.work.loading import Trained, check_classes, data_of, load_trained, use_window
+from pipeline.errors import Mistake
+from pipeline.features import several_processes
+from pipeline.work.loading import Trained, check_classes, data_of, load_trained, use_tta, use_window
+from pipeline.work.measuring import measuring_trainer, settings_here
 from pipeline.work.report import show_measures
 
-# What belonged to the training and its machines, and would be wrong for a measurement on this one.
-_HERE: dict[str, Any] = {
-    "devices": 1,
-    "num_nodes": 1,
-    "strategy": "auto",
-    "fast_dev_run": False,
-    "overfit_batches": 0.0,
-    "limit_test_batches": None,
-    "plugins": None,
-    "profiler": None,
-}
+_FOLDER = "evaluation"
 
 
 def run(
@@ -38,7 +31,9 @@ def run(
     data_dir: str | None = None,
     window: int | None = None,
     window_overlap: float | None = None,
+    tta: str = "none",
     accelerator: str = "auto",
+    devices: int = 1,
     output: str | None = None,
 ) -> int:
     """Evaluate a run's kept weights, or a checkpoint file.
@@ -54,34 +49,53 @@ def run(
         data_dir: Where the data lies now, if it has moved.
         window: See `use_window`.
         window_overlap: See `use_window`.
+        tta: See `use_tta`.
         accelerator: Lightning's name of the device.
+        devices: Processes that share the split, each with a device; no image is measured twice.
         output: JSON file for the measures; None: the run's evaluations/ folder.
 
     Returns:
         The exit code, 0.
     """
+    console.quiet = not meeting.leads()
     trained = load_trained(root=composed.root, run=run, checkpoint=checkpoint, task=task_name)
     use_window(trained, window=window, window_overlap=window_overlap)
+    trained = use_tta(trained, tta)
     with console.status("reading the data"):
         datamodule: Any = data_of(trained, batch_size=batch_size, num_workers=num_workers, data_dir=data_dir)
         datamodule.prepare_data()
         datamodule.setup()
     check_classes(trained, datamodule)
-    folder = trained.folder / "evaluations" / f"{split}_{datetime.now():%Y-%m-%d_%H-%M-%S}"
-    folder.mkdir(parents=True, exist_ok=True)
-    measures = _measure(_trainer(trained, folder=folder, accelerator=accelerator), trained, datamodule, split)
-    path = Path(output) if output else folder / "metrics.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(measures, indent=1, sort_keys=True), encoding="utf-8")
-    show_measures(trained, split=split, measures=measures, path=path)
+    folder = _folder(trained, split=split)
+    trainer = _trainer(trained, folder=folder, accelerator=accelerator, devices=devices)
+    measures = _measure(trainer, trained, datamodule, split)
+    if meeting.leads():
+        path = Path(output) if output else folder / "metrics.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(measures, indent=1, sort_keys=True), encoding="utf-8")
+        show_measures(trained, split=split, measures=measures, path=path)
+    meeting.leave_together()
     return 0
 
 
-def _trainer(trained: Trained, *, folder: Path, accelerator: str) -> Trainer:
-    watching = {name: trained.config["callbacks"].get(name) for name in ("progress", "figures")}
-    trainer = {**trained.config["trainer"], **_HERE, "accelerator": accelerator}
-    config = {"callbacks": watching, "trainer": trainer}
-    return build.trainer(config, folder=folder, callbacks=build.callbacks(config, folder=folder), logger=None)
+def _folder(trained: Trained, *, split: str) -> Path:
+    """Where the results go; the first process makes it, and tells the others."""
+    if not meeting.leads():
+        return Path(meeting.learn(_FOLDER)["folder"])
+    folder = trained.folder / "evaluations" / f"{split}_{datetime.now():%Y-%m-%d_%H-%M-%S}"
+    folder.mkdir(parents=True, exist_ok=True)
+    meeting.tell(_FOLDER, {"folder": str(folder)})
+    return folder
+
+
+def _trainer(trained: Trained, *, folder: Path, accelerator: str, devices: int) -> Trainer:
+    settings = settings_here(trained.config, accelerator=accelerator, devices=devices)
+    problems = list(several_processes({**trained.config, "trainer": settings}))
+    if problems:
+        raise Mistake(f"devices={devices}: {problems[0].message.partition(';')[0]}; leave it out")
+    return measuring_trainer(
+        trained.config, folder=folder, settings=settings, watching=("progress", "figures")
+    )
 
 
 def _measure(trainer: Trainer, trained: Trained, datamodule: Any, split: str) -> dict[str, float]:

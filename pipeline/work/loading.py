@@ -1,6 +1,7 @@
 """A trained network, named by its run or by its checkpoint file."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from pytorch_lightning import LightningDataModule, LightningModule
 
 from pipeline import build, checkpoints
 from pipeline.compose import problems_of
+from pipeline.console import console
 from pipeline.errors import Mistake
 from pipeline.remote_runs import find_or_fetch
 from pipeline.validate import report
@@ -113,7 +115,53 @@ def use_window(trained: Trained, *, window: int | None, window_overlap: float | 
         if not hasattr(trained.task, name):
             of_task = trained.config["choices"]["task"]
             raise Mistake(f"{name}={value}: a network of task={of_task} knows no windows; leave {name}= out")
-        setattr(trained.task, name, value or None if name == "window" else value)
+        for member in getattr(trained.task, "team", [trained.task]):
+            setattr(member, name, value or None if name == "window" else value)
+
+
+def use_tta(trained: Trained, name: str) -> Trained:
+    """Let a network look at each image in several ways, and answer by all that it sees.
+
+    Args:
+        trained: The network.
+        name: One of the names that its task has; `none` looks once.
+
+    Returns:
+        The network with data that show the images as large as that needs.
+
+    Raises:
+        ValueError: If its task has no such augmentation, or a mirrored image of these data is another one.
+    """
+    if name == "none":
+        return trained
+    task: Any = trained.task
+    mirrors = trained.config["data"].get("horizontal_flip", 0.0) > 0
+    task.use_tta(name, mirrors=mirrors)
+    left_out = "" if mirrors else ", without mirror images (data.horizontal_flip=0)"
+    console.print(f"tta={name}: each image is seen {len(task.looks)} times{left_out}")
+    side = task.tta_side(name)
+    if side is None:
+        return trained
+    return replace(trained, config={**trained.config, "data": _larger(trained.config["data"], side=side)})
+
+
+def _larger(data: dict[str, Any], *, side: int) -> dict[str, Any]:
+    """Data whose recipe for evaluation shows the central square of an image, so many pixels a side.
+
+    A recipe that cuts its crop out of a larger picture would cut out the same part at more pixels; crops are
+    to come from all of the square.
+    """
+    recipe = {
+        name: {**step, **_whole(step, side=side)} if step else step
+        for name, step in data["transforms"]["eval"].items()
+    }
+    return {**data, "image_size": side, "transforms": {**data["transforms"], "eval": recipe}}
+
+
+def _whole(step: Mapping[str, Any], *, side: int) -> dict[str, Any]:
+    """What changes of a step that resizes or crops."""
+    sizes = {key: side for key in ("crop_size", "height", "width") if key in step}
+    return {**sizes, "low": 1.0, "high": 1.0} if "crop_size" in step else sizes
 
 
 def check_classes(trained: Trained, datamodule: Any) -> None:

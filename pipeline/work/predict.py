@@ -17,7 +17,7 @@ from pipeline.panels import shown_path
 from pipeline.work.drawing import can_annotate, write_annotated
 from pipeline.work.files import table_path, tell_broken, write_table
 from pipeline.work.inference import Answer, answers, device_named
-from pipeline.work.loading import Trained, load_trained, use_window
+from pipeline.work.loading import Trained, load_trained, use_tta, use_window
 from pipeline.work.masks import FOLDER, ClassMask, class_masks, mask_names, write_mask
 from pipeline.work.painting import SHEET, Paints, Places, Wish, photographs_base
 from pipeline.work.stylize import paint_and_tell
@@ -88,6 +88,7 @@ def run(
     min_score: float = 0.3,
     window: int | None = None,
     window_overlap: float | None = None,
+    tta: str = "none",
     batch_size: int | None = None,
     num_workers: int = 0,
     accelerator: Literal["auto", "cpu", "gpu", "cuda"] = "auto",
@@ -106,6 +107,7 @@ def run(
             precision is computed from.
         window: See `use_window`.
         window_overlap: See `use_window`.
+        tta: See `use_tta`.
         batch_size: Images at a time; None: as trained.
         num_workers: Processes that read images.
         accelerator: Lightning's name of the device; `cpu`, `gpu` or `auto`.
@@ -116,6 +118,7 @@ def run(
     files = find_images(input)
     trained = load_trained(root=composed.root, run=run, checkpoint=checkpoint, task=task_name)
     use_window(trained, window=window, window_overlap=window_overlap)
+    trained = use_tta(trained, tta)
     table = table_path(output, folder=trained.folder / "predictions")
     if isinstance(trained.task, Paints):  # what it predicts of a photograph is a picture
         places = Places(

@@ -7,7 +7,10 @@ from typing import Any
 from pytorch_lightning import Trainer
 from rich.table import Table
 
+from pipeline import record
+from pipeline.callbacks.device_use import DeviceUse
 from pipeline.console import console
+from pipeline.effective_batch import rule_of
 from pipeline.environment import device_name
 from pipeline.painting import needs_style, paints_others
 from pipeline.panels import RunFacts, RunResult, first_panel, last_panel, shown_path
@@ -30,9 +33,10 @@ def show_first_panel(
     trainer: Trainer,
     task: Any,
     datamodule: Any,
+    rate: float,
 ) -> None:
     """Say what will run, before it does."""
-    choices, optimizer = config["choices"], config["optimizer"]
+    choices = config["choices"]
     summary: dict[str, Any] = datamodule.summary()
     network: dict[str, Any] = task.facts()
     metadata: Mapping[str, Any] = datamodule.metadata
@@ -52,8 +56,10 @@ def show_first_panel(
         notes=_notes(choices, task=task, datamodule=datamodule),
         batch_size=config["data"]["batch_size"],
         accumulated=trainer.accumulate_grad_batches,
-        devices=trainer.world_size,
-        learning_rate=optimizer["lr"],
+        processes=trainer.world_size,
+        learning_rate=rate,
+        recipe_rate=config["optimizer"]["lr"],
+        scaling=rule_of(config),
         optimizer=choices["optimizer"],
         scheduler=choices["scheduler"],
         epochs=trainer.max_epochs,
@@ -103,6 +109,23 @@ def _device(trainer: Trainer) -> str:
     return device_name() if name != "cpu" else f"CPU, {device_name()}"
 
 
+def record_use(session: Session, use: DeviceUse, *, precision: str) -> None:
+    """Keep with the run what it computed with, how fast, and with how much memory.
+
+    Args:
+        session: The run.
+        use: After training.
+        precision: The word that `trainer.precision=auto` became.
+    """
+    measured = {"images_per_second": use.images_per_second, "peak_memory_gib": use.peak_memory / 2**30}
+    found = {name: round(value, 3) for name, value in measured.items() if value}
+    record.update_facts(session.folder, device=device_name(), precision=precision, **found)
+    if session.logger is not None:
+        session.logger.log_metrics({f"system/{name}": value for name, value in found.items()})
+    if session.tracker is not None:
+        session.tracker.log_tags({"precision": precision})
+
+
 def show_last_panel(
     session: Session,
     *,
@@ -111,6 +134,7 @@ def show_last_panel(
     baselines: Mapping[str, float],
     kept: Path | None,
     seconds: float,
+    use: DeviceUse,
     metadata: Mapping[str, Any],
 ) -> None:
     """Say what came of it, where it lies, and what to type next."""
@@ -124,6 +148,8 @@ def show_last_panel(
         baselines={name.replace("_", " "): value for name, value in baselines.items() if "/" not in name},
         kept=_kept(kept, monitor=monitor, measures=measures),
         seconds=seconds,
+        images_per_second=use.images_per_second,
+        peak_memory=use.peak_memory,
         folder=session.folder,
         picture=_picture(session.folder),
         places=[_shown(session.folder / name) for name in _PLACES if (session.folder / name).exists()],

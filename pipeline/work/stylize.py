@@ -172,8 +172,10 @@ def _panel(painted: Painted, *, trained: Trained, wish: Wish, places: Places) ->
 
 def _style(wish: Wish, *, trained: Trained) -> str:
     learnt = style_list(trained.config["data"].get("style"))
+    members = len(trained.task.team)  # type: ignore[arg-type]
+    others = f", and what {members - 1} other members learnt" if members > 1 and not wish.styles else ""
     alpha = "" if wish.alpha == 1 else f", alpha {wish.alpha:g}"
-    return " and ".join(wish.styles or learnt) + alpha
+    return " and ".join(wish.styles or learnt) + others + alpha
 
 
 def _time(painted: Painted) -> str:

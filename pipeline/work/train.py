@@ -2,92 +2,117 @@
 
 import logging
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pytorch_lightning
 from pytorch_lightning import Callback, LightningDataModule, LightningModule, Trainer
-from torch import distributed
 
 from pipeline import build, checkpoints, record
+from pipeline.callbacks.average_statistics import AverageStatistics
 from pipeline.callbacks.checkpoint_record import CheckpointRecord
+from pipeline.callbacks.device_use import DeviceUse
 from pipeline.callbacks.graceful_stop import GracefulStop
+from pipeline.callbacks.keep_last import asked_by, is_asked_to_end
 from pipeline.callbacks.step_seed import StepSeed
 from pipeline.compose import Composed
 from pipeline.console import console
+from pipeline.devices import ChannelsLast
+from pipeline.effective_batch import scale_rate
 from pipeline.errors import StopRequested
+from pipeline.meeting import leave_together
 from pipeline.session import Session, follows, opened
 from pipeline.stopping import STOP
-from pipeline.work.features import filled_from_run
-from pipeline.work.report import show_first_panel, show_last_panel, show_stopped
+from pipeline.work.batch_size import with_largest_batch
+from pipeline.work.preparing import Speed, prepared
+from pipeline.work.report import record_use, show_first_panel, show_last_panel, show_stopped
 
 log = logging.getLogger(__name__)
 
 
-def run(*, composed: Composed, seed: int, resume: str | None = None) -> int:
+def run(
+    *,
+    composed: Composed,
+    seed: int,
+    resume: str | None = None,
+    channels_last: ChannelsLast = "auto",
+    compile: bool = False,
+    batch_size_finder: bool = False,
+) -> int:
     """Train one run to its end and test the weights it keeps.
 
     Args:
         composed: The whole configuration.
         seed: Where everything random starts.
         resume: The id of an interrupted run to go on with.
+        channels_last: How the weights of convolutions lie in memory; see `arrange`.
+        compile: Whether torch.compile turns the network into kernels of its own.
+        batch_size_finder: Whether a larger batch than ``data.batch_size`` is looked for first; a run that
+            goes on keeps the one that was found.
 
     Returns:
         The exit code, 0.
     """
     console.quiet = follows()
-    pytorch_lightning.seed_everything(seed, verbose=False)
-    with console.status("reading the data"):
-        datamodule = _prepared_data(composed.config)
-    metadata = datamodule.metadata  # type: ignore[attr-defined]
-    config = build.filled_from_data(filled_from_run(composed.config, root=composed.root), datamodule)
-    task = build.task(config, metadata)
+    speed = Speed(channels_last=channels_last, compiles=compile)
+    if batch_size_finder and resume is None:
+        composed = replace(composed, config=with_largest_batch(composed, seed=seed, speed=speed))
+    config, datamodule, task = prepared(composed, seed=seed)
     with opened(composed, config=config) as session:
         try:
-            _train(session, config=config, datamodule=datamodule, task=task)
+            _train(session, config=config, datamodule=datamodule, task=task, speed=speed)
         except StopRequested:
             show_stopped(session)
             raise
-    _leave_together()
+    leave_together()
     return 0
 
 
-def _leave_together() -> None:
-    """Without this, ranks that are still exchanging something abort when the first of them ends."""
-    if distributed.is_available() and distributed.is_initialized():
-        distributed.barrier()
-        distributed.destroy_process_group()
-
-
-def _prepared_data(config: dict[str, Any]) -> LightningDataModule:
-    datamodule = build.datamodule(config)
-    datamodule.prepare_data()
-    datamodule.setup("fit")
-    return datamodule
-
-
 def _train(
-    session: Session, *, config: dict[str, Any], datamodule: LightningDataModule, task: LightningModule
+    session: Session,
+    *,
+    config: dict[str, Any],
+    datamodule: LightningDataModule,
+    task: LightningModule,
+    speed: Speed,
 ) -> None:
+    use = DeviceUse()
     metadata = dict(datamodule.metadata)  # type: ignore[attr-defined]
-    trainer = _trainer(session, config=config, metadata=metadata)
+    trainer = _trainer(session, config=config, metadata=metadata, use=use)
     if session.tracker is not None:
         session.tracker.log_input(datamodule.summary())  # type: ignore[attr-defined]
-    show_first_panel(session, config=config, trainer=trainer, task=task, datamodule=datamodule)
+    rate = scale_rate(
+        task, config=config, processes=trainer.world_size, accumulated=trainer.accumulate_grad_batches
+    )
+    show_first_panel(session, config=config, trainer=trainer, task=task, datamodule=datamodule, rate=rate)
+    speed.arrange(task, trainer=trainer)
     started = time.monotonic()
     _fit(session, trainer=trainer, task=task, datamodule=datamodule)
     seconds = time.monotonic() - started
     kept = _kept_weights(trainer, session=session)
     measures = _measure(trainer, task=task, datamodule=datamodule, kept=kept)
     if session.leads:
-        _close(session, config=config, measures=measures, kept=kept, datamodule=datamodule, seconds=seconds)
+        record_use(session, use, precision=str(trainer.precision))
+        _close(
+            session,
+            config=config,
+            measures=measures,
+            kept=kept,
+            datamodule=datamodule,
+            seconds=seconds,
+            use=use,
+        )
 
 
-def _trainer(session: Session, *, config: dict[str, Any], metadata: dict[str, Any]) -> Trainer:
+def _trainer(
+    session: Session, *, config: dict[str, Any], metadata: dict[str, Any], use: DeviceUse
+) -> Trainer:
     kept_in_checkpoint = {"run_id": session.run_id, "config": config, "metadata": metadata}
     infrastructure: list[Callback] = [
         StepSeed(seed=config["seed"]),
         CheckpointRecord(record=kept_in_checkpoint),
+        use,
+        AverageStatistics(),
         GracefulStop(),
     ]
     chosen = build.callbacks(config, folder=session.folder)
@@ -106,13 +131,15 @@ def _fit(
         datamodule.resume(epoch=progress.epoch, batches=progress.batches)  # type: ignore[attr-defined]
     with STOP.put_off():
         trainer.fit(task, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
-    STOP.raise_if_requested()
+    if is_asked_to_end(trainer):
+        raise StopRequested(asked_by(trainer))
 
 
 def _kept_weights(trainer: Trainer, *, session: Session) -> Path | None:
     """The best checkpoint by the watched measure; None where nothing was saved (callbacks=none)."""
     callback = trainer.checkpoint_callback
-    path = Path(getattr(callback, "best_model_path", "") or "")
+    # One decision for all: on another machine a new file may be seen a little later.
+    path = Path(trainer.strategy.broadcast(getattr(callback, "best_model_path", "") or ""))
     if not path.is_file():
         return None
     if session.leads:
@@ -153,6 +180,7 @@ def _close(
     kept: Path | None,
     datamodule: LightningDataModule,
     seconds: float,
+    use: DeviceUse,
 ) -> None:
     # First without the baselines: nothing that is only for comparison may cost a finished run its result.
     record.write_metrics(session.folder, measures)
@@ -170,5 +198,6 @@ def _close(
         baselines=baselines,
         kept=kept,
         seconds=seconds,
+        use=use,
         metadata=datamodule.metadata,  # type: ignore[attr-defined]
     )

@@ -8,7 +8,22 @@ from pipeline.compose import Composed
 from pipeline.compose import run_verb as run_verb_here
 from tests.commands import run_verb
 
-VERBS = ("train", "evaluate", "predict", "enroll", "identify", "verify", "stylize", "models", "browse", "ui")
+VERBS = (
+    "train",
+    "find_lr",
+    "average",
+    "ensemble",
+    "evaluate",
+    "predict",
+    "export",
+    "enroll",
+    "identify",
+    "verify",
+    "stylize",
+    "models",
+    "browse",
+    "ui",
+)
 
 # The issue asks for one second; a test machine may be busy with other tests.
 AT_ONCE = 6.0

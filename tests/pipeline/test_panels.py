@@ -93,9 +93,9 @@ def test_first_panel_says_what_will_run() -> None:
 
 
 def test_first_panel_explains_the_effective_batch_and_frozen_weights() -> None:
-    facts = replace(FACTS, accumulated=2, devices=4, trainable_parameters=850, resumed="epoch 3")
+    facts = replace(FACTS, accumulated=2, processes=4, trainable_parameters=850, resumed="epoch 3")
     shown = words(first_panel(facts))
-    assert "batch 512 (64 x 2 accumulated x 4 devices)" in shown
+    assert "4 processes x batch 64 x 2 accumulated = 512 · adamw at 0.001 · cosine" in shown
     assert "850 of them trained" in shown
     assert "resumed epoch 3" in shown
 

@@ -172,7 +172,7 @@ def test_wrong_features_are_one_message(
 
 
 def test_a_resumed_run_keeps_its_features(monkeypatch: pytest.MonkeyPatch) -> None:
-    run = SimpleNamespace(config=composed(), run_id=RUN)
+    run = SimpleNamespace(config=composed(), run_id=RUN, is_ensemble=False)
     monkeypatch.setattr("pipeline.resume.find_run", lambda **_: run)
     typed = Composed(
         verb="train",

@@ -155,6 +155,15 @@ def test_unusual_files_are_read_as_in_training(stylize: Any, tmp_path: Path) -> 
     assert len(files) == 5
 
 
+def test_a_blend_of_members_says_that_it_is_one(
+    stylize: Any, photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    painters = [a_painter(tmp_path / "run", model=Filter()) for _ in range(3)]
+    painters[0].task.join([painter.task for painter in painters[1:]])  # type: ignore[operator]
+    stylize(f"input={photographs}/a.bmp", f"output={tmp_path}/out", using=painters[0])
+    assert "flower, and what 2 other members learnt" in capsys.readouterr().out
+
+
 def test_style_and_network_must_go_together(stylize: Any, photographs: Path, tmp_path: Path) -> None:
     words = (f"input={photographs}/a.bmp", f"output={tmp_path}/out")
     any_style = a_painter(tmp_path / "any", needs_style=True)

@@ -167,7 +167,7 @@ def test_several_networks_are_several_runs(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_a_resumed_run_keeps_its_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    run = SimpleNamespace(config=composed(), run_id="0123")
+    run = SimpleNamespace(config=composed(), run_id="0123", is_ensemble=False)
     monkeypatch.setattr("pipeline.resume.find_run", lambda **_: run)
     typed = Composed(
         verb="train",

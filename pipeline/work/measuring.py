@@ -1,0 +1,67 @@
+"""A Trainer that measures trained networks here, however and wherever they were trained."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning import Trainer
+from pytorch_lightning.loggers import Logger
+
+from pipeline import build
+
+# What belonged to the training and its machines, and would be wrong for a measurement on this one.
+_HERE: dict[str, Any] = {
+    "devices": 1,
+    "num_nodes": 1,
+    "strategy": "auto",
+    "sync_batchnorm": False,
+    "fast_dev_run": False,
+    "overfit_batches": 0.0,
+    "limit_val_batches": None,
+    "limit_test_batches": None,
+    "plugins": None,
+    "profiler": None,
+}
+
+
+def settings_here(config: build.Config, *, accelerator: str, devices: int = 1) -> dict[str, Any]:
+    """A run's settings of the trainer, as they are for measuring whole splits on this machine.
+
+    Args:
+        config: The run's configuration.
+        accelerator: Lightning's name of the device.
+        devices: Processes that share the work.
+    """
+    shared = {} if devices == 1 else {"devices": devices, "strategy": "ddp"}
+    return {**config["trainer"], **_HERE, "accelerator": accelerator, **shared}
+
+
+def measuring_trainer(
+    config: build.Config,
+    *,
+    folder: Path,
+    settings: dict[str, Any],
+    watching: Sequence[str],
+    logger: Logger | None = None,
+) -> Trainer:
+    """The trainer, with those of the run's callbacks that only watch.
+
+    Args:
+        config: The run's configuration.
+        folder: Where figures go.
+        settings: From `settings_here`.
+        watching: Names of callbacks in the configuration, such as `progress`; those it lacks are left out.
+        logger: Where measures are logged.
+    """
+    parts = {"trainer": settings, "callbacks": {name: config["callbacks"].get(name) for name in watching}}
+    callbacks = build.callbacks(parts, folder=folder)
+    return build.trainer(parts, folder=folder, callbacks=callbacks, logger=logger)
+
+
+def plain(results: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The measures that Lightning returns, those of several loaders in one.
+
+    Args:
+        results: Of `trainer.validate` or `trainer.test`.
+    """
+    return {key: float(value) for result in results for key, value in result.items()}
