@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PATIENCE = 20.0
+# Seconds for what needs no torch. It takes less than one; a test machine may be busy with other tests.
+AT_ONCE = 6.0
 
 
 @dataclass(frozen=True)
