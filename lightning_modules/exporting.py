@@ -106,11 +106,6 @@ def shares(*, scale: float | None) -> Difference:
     return difference
 
 
-def as_tuple(answers: Any) -> tuple[Tensor, ...]:
-    """The answers of a network that gives one tensor or several."""
-    return (answers,) if isinstance(answers, Tensor) else tuple(answers)
-
-
 def positions(images: Tensor) -> Tensor:
     """Positions (B,) for a batch that belongs to no data set."""
     return torch.arange(len(images))
