@@ -8,7 +8,6 @@ from pipeline import checkpoints
 from pipeline.averaging import Which, check_epochs, check_parents
 from pipeline.compose import Composed
 from pipeline.console import console
-from pipeline.errors import Mistake
 from pipeline.remote_runs import find_or_fetch
 from pipeline.work.average_judge import Judge, Measures
 from pipeline.work.average_record import keep
@@ -22,6 +21,7 @@ from pipeline.work.average_weights import (
     weighted_mean,
 )
 from pipeline.work.loading import Trained, check_classes, data_of, load_trained
+from pipeline.work.measuring import check_monitor
 
 
 def run(
@@ -60,7 +60,7 @@ def run(
     parents = [find_or_fetch(root=composed.root, name=name, task=task_name, key=key) for name in names]
     check_parents(parents)
     trained = load_trained(root=composed.root, run=parents[0].run_id, checkpoint=None, task=task_name)
-    _check_monitor(trained)
+    check_monitor(trained, unknown="whether its average is worse; train with one")
     with console.status("reading the data"):
         datamodule: Any = data_of(trained, batch_size=batch_size, num_workers=num_workers, data_dir=data_dir)
         datamodule.prepare_data()
@@ -81,15 +81,6 @@ def run(
     session, test = keep(composed, trained=trained, judge=judge, sides=sides)
     show_kept(sides, session=session, test=test)
     return 0
-
-
-def _check_monitor(trained: Trained) -> None:
-    monitor = trained.config["task"]["monitor"]
-    if not monitor.startswith("val/"):
-        raise Mistake(
-            f"run {trained.run_id[:8]} was judged by task.monitor={monitor}, which validation does not "
-            "measure, so that nothing says whether its average is worse; train with one such as val/loss"
-        )
 
 
 def _of_epochs(paths: Sequence[Path], trained: Trained, *, judge: Judge, which: Which, decay: float) -> Sides:

@@ -21,6 +21,7 @@ from pipeline.work.ensemble_gain import gain
 from pipeline.work.ensemble_members import joined, labels, load_members, measured
 from pipeline.work.ensemble_report import Compared, show, write
 from pipeline.work.loading import Trained, check_classes, data_of
+from pipeline.work.measuring import check_monitor
 
 Weights = list[float] | Literal["fitted"] | None
 
@@ -70,7 +71,7 @@ def run(
     """
     with console.status("loading the members"):
         team = load_members(root=composed.root, names=runs or [])
-        _check_monitor(team[0])
+        check_monitor(team[0], unknown="which member is best; name a run first that has a monitor")
         fits = weights == FITTED
         task = joined(team, fusion=fusion, weights=None if isinstance(weights, str) else weights)
     if fits:
@@ -97,15 +98,6 @@ def run(
         write(session, compared, gain=found, mode=config["task"]["mode"])
     show(session, compared, gain=found, draws=draws)
     return 0
-
-
-def _check_monitor(lead: Trained) -> None:
-    monitor = lead.config["task"]["monitor"]
-    if not monitor.startswith("val/"):
-        raise Mistake(
-            f"run {lead.run_id[:8]} was judged by task.monitor={monitor}, which validation does not measure: "
-            "nothing says which member is best; name a run first that has a monitor such as val/loss"
-        )
 
 
 def _check_can_fit(task: Any) -> None:

@@ -8,6 +8,8 @@ from pytorch_lightning import Trainer
 from pytorch_lightning.loggers import Logger
 
 from pipeline import build
+from pipeline.errors import Mistake
+from pipeline.work.loading import Trained
 
 # What belonged to the training and its machines, and would be wrong for a measurement on this one.
 _HERE: dict[str, Any] = {
@@ -65,3 +67,21 @@ def plain(results: Sequence[Mapping[str, float]]) -> dict[str, float]:
         results: Of `trainer.validate` or `trainer.test`.
     """
     return {key: float(value) for result in results for key, value in result.items()}
+
+
+def check_monitor(trained: Trained, *, unknown: str) -> None:
+    """Refuse a run that was judged by what validation does not measure.
+
+    Args:
+        trained: The run's network.
+        unknown: What cannot be said then, and the way out.
+
+    Raises:
+        Mistake: Its `task.monitor` is such a measure.
+    """
+    monitor = trained.config["task"]["monitor"]
+    if not monitor.startswith("val/"):
+        raise Mistake(
+            f"run {trained.run_id[:8]} was judged by task.monitor={monitor}, which validation does not "
+            f"measure: nothing says {unknown} such as val/loss"
+        )
