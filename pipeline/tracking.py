@@ -1,38 +1,25 @@
 """What MLflow is told of a run; training never stops because of it."""
 
-import logging
-import uuid
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from lightning_utilities.core.rank_zero import rank_zero_only
 from pytorch_lightning.loggers.logger import Logger
 
-from pipeline.tracking_identity import Identity, public_address
-from pipeline.tracking_lock import claim, release
 from pipeline.tracking_pending import send_pending
-from pipeline.tracking_queue import PENDING_FILE, Entry, Outbox
-from pipeline.tracking_server import ServerRun
-from pipeline.tracking_store import artifact_location, prepare_library, prepare_store, runs_page, tracking_uri
-from pipeline.tracking_system import SystemSampler
-from pipeline.tracking_values import config_entries, flatten, input_entry, metric_entries, now
+from pipeline.tracking_run import TrackedRun
+from pipeline.tracking_store import artifact_location, prepare_store, tracking_uri
+from pipeline.tracking_values import flatten
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 __all__ = ["MlflowTracker", "artifact_location", "flatten", "prepare_store", "send_pending", "tracking_uri"]
 
-log = logging.getLogger(__name__)
 
-
-class MlflowTracker(Logger):
-    """Lightning's logger for MLflow: buffered on disk, sent in batches by a thread of its own.
-
-    Call `attach` once the run's folder exists and `finish` at the very end. Only rank zero talks to
-    the server; on other ranks every method does nothing.
+class MlflowTracker(TrackedRun, Logger):
+    """Lightning's logger for MLflow. Only rank zero talks to the server.
 
     Args:
         experiment: Name of the MLflow experiment, made if there is none.
@@ -58,36 +45,18 @@ class MlflowTracker(Logger):
         interval: float = 1.0,
         system_interval: float | None = 10.0,
     ) -> None:
-        super().__init__()
-        prepare_library()
-        identity = Identity(
-            run_id=run_id or "",
-            server=public_address(uri),
-            server_run_id="",
+        Logger.__init__(self)
+        super().__init__(
             experiment=experiment,
             run_name=run_name,
+            uri=uri,
             artifact_location=artifact_location,
-            tags=dict(tags),
-            started=now(),
+            tags=tags,
+            run_id=run_id,
+            interval=interval,
+            system_interval=system_interval,
+            active=getattr(rank_zero_only, "rank", 0) == 0,  # Lightning keeps it there
         )
-        self._active = getattr(rank_zero_only, "rank", 0) == 0  # Lightning keeps it there
-        self._resumed = run_id is not None
-        self._server = ServerRun(uri=uri, identity=identity)
-        self._outbox = Outbox(send=self._server.send, interval=interval)
-        self._system_interval = system_interval
-        self._sampler: SystemSampler | None = None
-        self._finished = False
-        if self._active and not self._resumed:
-            self._server.open()  # for the id, after which the run's folder is named
-            self._identify(self._server.identity.server_run_id or uuid.uuid4().hex)
-
-    def _identify(self, run_id: str) -> None:
-        self._server.identity = replace(self._server.identity, run_id=run_id)
-
-    @property
-    def run_id(self) -> str:
-        """The run's id; one of our own where the server was away; empty on ranks that were given none."""
-        return self._server.identity.run_id
 
     @property
     def name(self) -> str:
@@ -105,92 +74,10 @@ class MlflowTracker(Logger):
         return None if self._server.folder is None else str(self._server.folder)
 
     @property
-    def address(self) -> str:
-        """Where the run is remembered, for people to read: its page on a server, else the database."""
-        identity, experiment_id = self._server.identity, self._server.experiment_id
-        if not identity.server.startswith("http") or not experiment_id:
-            return identity.server
-        return runs_page(identity.server, experiment_id, identity.server_run_id)
-
-    @property
     def experiment(self) -> "MlflowClient":
         """MLflow's client, as `logger.experiment` is Lightning's word for it."""
-        return self._server.client
-
-    def attach(self, folder: Path) -> None:
-        """Start sending; what the server does not take waits in `folder`."""
-        if not self._active:
-            return
-        if not claim(folder):
-            log.warning("another process sends the metrics of %s; both do now", folder.name)
-        self._server.settle(folder)
-        self._outbox.open(folder)
-        if self._resumed:
-            tags = self._server.identity.tags.items()
-            self._put([Entry(kind="status", key="status", value="RUNNING")])
-            self._put([Entry(kind="tag", key=key, value=value) for key, value in tags])
-        if self._system_interval is not None:
-            self._sampler = SystemSampler(
-                put=lambda values, step: self._put(metric_entries(values, step=step)),
-                interval=self._system_interval,
-                started=self._server.identity.started,
-            )
-
-    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Queue numbers; returns at once."""
-        self._put(metric_entries(metrics, step=step or 0))
+        return self.client
 
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
         """Lightning's name for `log_config`."""
         self.log_config(vars(params) if isinstance(params, Namespace) else params)
-
-    def log_config(self, config: Mapping[str, Any]) -> None:
-        """Queue a nested configuration as dotted parameters.
-
-        A parameter that a resumed run changes becomes the tag `changed.<name>`.
-        """
-        self._put(config_entries(config))
-
-    def log_tags(self, tags: Mapping[str, str]) -> None:
-        """Queue facts that are known only once the run goes on."""
-        self._put([Entry(kind="tag", key=key, value=value) for key, value in tags.items()])
-
-    def log_file(self, path: Path, folder: str = "") -> None:
-        """Queue a file; it is read when it is sent.
-
-        Args:
-            path: A file or a folder.
-            folder: Where to put it among the run's artefacts.
-        """
-        self._put([Entry(kind="file", key=self._relative(path), value=folder)])
-
-    def log_input(self, summary: Mapping[str, Any]) -> None:
-        """Queue the data set: its `name`, `sizes`, `digest` and whatever else describes it."""
-        self._put([input_entry(summary)])
-
-    def finish(self, status: Literal["FINISHED", "FAILED", "KILLED"]) -> None:
-        """Send what waits and set the status; what cannot be sent stays in the run's folder."""
-        if not self._active or self._finished:
-            return
-        self._finished = True
-        if self._sampler is not None:
-            self._sampler.stop()
-        self._put([Entry(kind="status", key="status", value=status)])
-        left = self._outbox.close()
-        if self._server.folder is not None:
-            release(self._server.folder)
-        if left:
-            server = self._server.identity.server
-            log.warning("%d entries wait in %s; the next run on %s sends them", left, PENDING_FILE, server)
-
-    def _put(self, entries: Sequence[Entry]) -> None:
-        if self._active:
-            self._outbox.put(entries)
-
-    def _relative(self, path: Path) -> str:
-        """Inside the run's folder its own name, so that the folder may be moved before it is sent."""
-        folder = self._server.folder
-        absolute = path.resolve()
-        if folder is not None and absolute.is_relative_to(folder):
-            return str(absolute.relative_to(folder))
-        return str(absolute)
