@@ -6,7 +6,7 @@ override PY := .venv/bin/python
 override STAMP := .venv/installed
 override RUN := $(PY) -m pipeline.forward
 override CHECKED := pipeline datamodules lightning_modules
-override VERBS := help setup train find_lr average ensemble evaluate predict export enroll identify verify stylize models data browse ui test test-slow bench throughput lint format lock clean
+override VERBS := help setup train sweep compare register sync find_lr average ensemble evaluate predict export enroll identify verify stylize models data browse ui test test-slow bench throughput lint format lock clean
 override DELETIONS := $(filter ~%,$(MAKECMDGOALS))
 override STRANGERS := $(filter-out $(VERBS) $(STAMP) ~%,$(MAKECMDGOALS))
 
@@ -47,6 +47,18 @@ setup: $(STAMP) ## create .venv and install requirements.lock, if it is out of d
 
 train: $(STAMP) ## train: make train task=classification model=lenet5 optimizer.lr=0.01
 	@$(RUN) pipeline.train
+
+sweep: $(STAMP) ## several runs that differ in a few values: make sweep model=lenet5,resnet8 optimizer.lr=0.1,0.01
+	@$(RUN) pipeline.sweep
+
+compare: $(STAMP) ## runs side by side, only where they differ: make compare task=detection (or sweep=latest)
+	@$(RUN) pipeline.compare
+
+register: $(STAMP) ## give a run's network a name in the registry: make register run=latest name=digits alias=champion
+	@$(RUN) pipeline.register
+
+sync: $(STAMP) ## send what waits on disk because the MLflow server was away
+	@$(RUN) pipeline.sync
 
 find_lr: $(STAMP) ## at which learning rates the loss falls: make find_lr task=classification model=resnet18
 	@$(RUN) pipeline.find_lr

@@ -1,4 +1,4 @@
-"""Where a sweep lies: `outputs/sweeps/<time>_<id>/`, with its facts and a line for each job that has ended."""
+"""Where a sweep lies: `outputs/sweeps/<time>_<id>/`, its facts, and a line for each job that has ended."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -92,9 +92,8 @@ def find_sweep(*, root: Path, name: str, key: str = "sweep") -> Sweep:
     """
     sweeps = all_sweeps(root)
     if not sweeps:
-        raise Mistake(
-            f"{key}={name}: there is no sweep in {outputs(root) / SWEEPS} yet; `make sweep model=a,b` makes one"
-        )
+        where = outputs(root) / SWEEPS
+        raise Mistake(f"{key}={name}: there is no sweep in {where} yet; `make sweep model=a,b` makes one")
     found = [sweep for sweep in sweeps if sweep.sweep_id.startswith(name)]
     if name == "latest" or len(found) == 1:
         return sweeps[-1] if name == "latest" else found[0]

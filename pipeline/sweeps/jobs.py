@@ -4,6 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+TAGS = "PIPELINE_TAGS"
+"""In the environment of a job: tags of its MLflow run as JSON, such as `mlflow.parentRunId`."""
+
+TRIAL = "PIPELINE_TRIAL"
+"""In the environment of a job that may be pruned: what its callback must know, as JSON."""
+
 Status = Literal["FINISHED", "FAILED", "PRUNED", "KILLED"]
 Mode = Literal["max", "min"]
 

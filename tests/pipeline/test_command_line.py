@@ -10,6 +10,9 @@ from tests.commands import AT_ONCE, run_verb
 
 VERBS = (
     "train",
+    "compare",
+    "register",
+    "sync",
     "find_lr",
     "average",
     "ensemble",
