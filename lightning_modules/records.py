@@ -41,6 +41,9 @@ class Records(Protocol):
     def __len__(self) -> int:
         """N."""
 
+    def of_each(self, name: str) -> NDArray[np.float64] | None:
+        """Of each image (N,), the number whose mean is the measure; None of a measure that is no mean."""
+
     def measure(self, places: Places, name: str) -> float:
         """A measure of some of the images, each as often as it is named.
 
@@ -60,6 +63,10 @@ class _Indexed:
 
     index: Places
     names: Sequence[str]
+
+    def of_each(self, name: str) -> NDArray[np.float64] | None:
+        """See ``Records``."""
+        return None
 
     def __len__(self) -> int:
         return len(self.index)
@@ -91,6 +98,24 @@ class ClassifiedRecords(_Indexed):
     def of_truth(self) -> Tensor:
         """Probability (N,) of the true class of each image."""
         return self.scores.softmax(dim=1).gather(1, self.labels[:, None])[:, 0]
+
+    def of_each(self, name: str) -> NDArray[np.float64] | None:
+        """See ``Records``."""
+        if name in ("top1", "top5"):
+            return np.asarray(self._among_best(int(name[3:])).numpy(), dtype=np.float64)
+        if name == "loss":
+            each = functional.cross_entropy(self.scores, self.labels, reduction="none")
+            return np.asarray(each.numpy(), dtype=np.float64)
+        return None
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """Of each image (N,), whether its true class has the highest score."""
+        return np.asarray(self._among_best(1).numpy(), dtype=np.bool_)
+
+    def _among_best(self, count: int) -> Tensor:
+        best = self.scores.softmax(dim=1).topk(min(count, self.scores.shape[1]), dim=1).indices
+        return (best == self.labels[:, None]).any(dim=1)
 
     def measure(self, places: Places, name: str) -> float:
         """See ``Records``."""
@@ -212,6 +237,10 @@ class PaintedRecords:
     def __len__(self) -> int:
         """See ``Records``."""
         return len(self.measures)
+
+    def of_each(self, name: str) -> NDArray[np.float64] | None:
+        """See ``Records``."""
+        return np.array([self.measures[place][name] for place in self.index.tolist()], dtype=np.float64)
 
     def measure(self, places: Places, name: str) -> float:
         """See ``Records``."""

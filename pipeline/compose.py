@@ -4,19 +4,28 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import EXIT_MISTAKE, Mistake, tell
-from pipeline.features import spelt_out
+from pipeline.plugins import register_plugins
+from pipeline.registry import with_run_ids
+from pipeline.sweeps.carrying import carried
+from pipeline.typed_words import (
+    in_full,
+    overrides_last,
+    text_settings,
+    texts_as_typed,
+    with_quotes,
+    with_quotes_inside,
+)
 
 if TYPE_CHECKING:
     from pipeline.validate import Problem
-
-_NUMBER_LIKE = re.compile(r"\d[\w.]*")
 
 # 128 and the numbers of SIGINT, SIGTERM and SIGUSR1.
 _STOPPED = (130, 143, 138)
@@ -24,8 +33,8 @@ _STOPPED = (130, 143, 138)
 PROJECT = Path(__file__).resolve().parents[1]
 CONF = PROJECT / "conf"
 
-NETWORK = "model@model.network"
-"""How Hydra calls the choice of the network inside a model; people type `network=`."""
+SWEEPS = "train"
+"""The verb whose several values are a sweep of ours."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,8 +79,9 @@ def run_verb(*, verb: str, start: Callable[[Composed], int]) -> int:
     show_traceback = "debug=true" in sys.argv
     _prepare_process(verb)
     codes: list[int] = []
+    of_sweep: list[int] = []
 
-    def task_function(config: Any) -> None:
+    def task_function(config: Any) -> int:
         # Not raised: Hydra would put lines of its own around it, and end a sweep at its first mistake.
         try:
             codes.append(start(_checked(verb=verb, composed=config, show_traceback=show_traceback)))
@@ -83,17 +93,25 @@ def run_verb(*, verb: str, start: Callable[[Composed], int]) -> int:
         except OSError as error:
             codes.append(EXIT_MISTAKE)
             _show(Mistake(str(error)), show_traceback=show_traceback)
+        return codes[-1]
 
     try:
+        if verb == SWEEPS:
+            register_plugins(ended=of_sweep.append)
+            sys.argv[1:] = carried(sys.argv[1:], root=project_root())
         _hydra_main(verb=verb, task_function=task_function)
     except KeyboardInterrupt:
         return codes[-1] if codes else _STOPPED[0]
-    except Exception as error:
-        if not _is_refusal(error):
-            raise
-        _show(Mistake(_explain(verb=verb, error=error)), show_traceback=show_traceback)
+    except Mistake as mistake:
+        _show(mistake, show_traceback=show_traceback)
         return EXIT_MISTAKE
-    return max(codes, default=0)
+    except Exception as error:
+        if not is_refusal(error):
+            raise
+        words = list(_given().overrides)
+        _show(Mistake(explained(verb=verb, words=words, error=error)), show_traceback=show_traceback)
+        return EXIT_MISTAKE
+    return of_sweep[-1] if of_sweep else max(codes, default=0)
 
 
 def _show(mistake: Mistake, *, show_traceback: bool) -> None:
@@ -112,61 +130,18 @@ def _prepare_process(verb: str) -> None:
     os.environ["PIPELINE_ROOT"] = str(project_root())
     # `debug` is a group, and Hydra refuses a boolean as the name of a group's file.
     sys.argv[1:] = ['debug="true"' if word == "debug=true" else word for word in sys.argv[1:]]
-    lists = _text_settings(verb, of="list[str]")
-    sys.argv[1:] = [_with_quotes_inside(word, lists=lists) for word in sys.argv[1:]]
+    lists = text_settings(verb, of="list[str]")
+    sys.argv[1:] = [with_quotes_inside(word, lists=lists) for word in sys.argv[1:]]
     if "task" not in groups_of(verb):
         # And it takes every key that is also a folder of conf/ for the choice of a file.
-        sys.argv[1:] = [re.sub("^task=", "task_name=", word) for word in sys.argv[1:]]
-        sys.argv[1:] = [_with_quotes(word, texts=_text_settings(verb)) for word in sys.argv[1:]]
+        sys.argv[1:] = [re.sub("^(task|sweep)=", r"\1_name=", word) for word in sys.argv[1:]]
+        sys.argv[1:] = [with_quotes(word, texts=text_settings(verb)) for word in sys.argv[1:]]
     else:
-        sys.argv[1:] = _in_full(sys.argv[1:])
-    sys.argv[1:] = _overrides_last(sys.argv[1:])
+        sys.argv[1:] = in_full(sys.argv[1:])
+    sys.argv[1:] = overrides_last(sys.argv[1:])
 
 
-def _in_full(words: list[str]) -> list[str]:
-    """`network=resnet18` and `features=run:1a2b3c4d` as Hydra calls them."""
-    return [full for word in words for full in spelt_out(re.sub("^network=", f"{NETWORK}=", word))]
-
-
-def _with_quotes(word: str, *, texts: Collection[str]) -> str:
-    """A name or path that Hydra cannot read as it stands, in quotes: `identity=Łukasz`, `input=O'Brien`."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
-
-    key, _, value = word.partition("=")
-    if key not in texts:
-        return word
-    try:
-        OverridesParser.create().parse_override(word)
-    except HydraException:
-        return '{}="{}"'.format(key, value.replace('"', '\\"'))
-    return word
-
-
-def _with_quotes_inside(word: str, *, lists: Collection[str]) -> str:
-    """Each text of a list in quotes: `runs=[12345678,1e567890,my file.ckpt]` holds no numbers."""
-    key, _, value = word.partition("=")
-    texts = [text.strip() for text in value[1:-1].split(",")]
-    is_list = value.startswith("[") and value.endswith("]") and not re.search(r"""[\[\]'"]""", value[1:-1])
-    if key not in lists or not is_list:
-        return word
-    return "{}=[{}]".format(key, ",".join(f'"{text}"' for text in texts if text))
-
-
-def _text_settings(verb: str, of: str = "str") -> frozenset[str]:
-    """Keys of a verb whose values are texts, or of another kind."""
-    from pipeline.signatures import find_signature
-
-    parameters = find_signature(f"pipeline.work.{verb}.run").parameters
-    return frozenset(key for key, parameter in parameters.items() if of in parameter.annotation_text)
-
-
-def _overrides_last(words: list[str]) -> list[str]:
-    """The same words with those for the configuration together: argparse refuses `a=1 --multirun b=2`."""
-    return sorted(words, key=lambda word: re.match(r"~|[^-].*=", word) is not None)
-
-
-def _hydra_main(*, verb: str, task_function: Callable[[Any], None]) -> None:
+def _hydra_main(*, verb: str, task_function: Callable[[Any], int]) -> None:
     import hydra
 
     # Hydra names the job after the module of its function.
@@ -177,6 +152,30 @@ def _hydra_main(*, verb: str, task_function: Callable[[Any], None]) -> None:
 def _checked(*, verb: str, composed: Any, show_traceback: bool) -> Composed:
     """Turn Hydra's configuration into plain values and refuse it whole if anything in it is wrong."""
     from hydra.core.hydra_config import HydraConfig
+
+    overrides = list(HydraConfig.get().overrides.task)
+    config = valid(verb=verb, composed=composed, overrides=overrides)
+    return Composed(
+        verb=verb,
+        config=config,
+        settings=with_run_ids(settings_of(verb=verb, config=config), root=project_root()),
+        overrides=overrides,
+        root=project_root(),
+        show_traceback=show_traceback or bool(config.get("show_traceback")),
+    )
+
+
+def valid(*, verb: str, composed: Any, overrides: list[str]) -> dict[str, Any]:
+    """A configuration as plain values.
+
+    Args:
+        verb: Name of the primary configuration.
+        composed: Hydra's, without its own part.
+        overrides: What it was composed by.
+
+    Raises:
+        Mistake: Something in it is wrong; all of it is said.
+    """
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
@@ -187,19 +186,13 @@ def _checked(*, verb: str, composed: Any, show_traceback: bool) -> Composed:
     except OmegaConfBaseException as error:
         raise Mistake(_broken_reference(error, composed)) from error
     assert isinstance(plain, dict)
-    overrides = list(HydraConfig.get().overrides.task)
-    config = {str(key): value for key, value in plain.items()} | _texts(verb=verb, overrides=overrides)
+    config = {str(key): value for key, value in plain.items()} | texts_as_typed(
+        verb=verb, overrides=overrides
+    )
     problems = problems_of(verb=verb, config=config)
     if problems:
         raise Mistake(report(problems))
-    return Composed(
-        verb=verb,
-        config=config,
-        settings=settings_of(verb=verb, config=config),
-        overrides=overrides,
-        root=project_root(),
-        show_traceback=show_traceback or bool(config.get("show_traceback")),
-    )
+    return config
 
 
 def _broken_reference(error: Any, composed: Any) -> str:
@@ -217,14 +210,6 @@ def _broken_reference(error: Any, composed: Any) -> str:
     return f"{getattr(error, 'full_key', '')}: {first}{right}"
 
 
-def _texts(*, verb: str, overrides: list[str]) -> dict[str, str]:
-    """Settings that are texts, as they were typed: the run id 12345678 is no number, nor is 1e5."""
-    typed = dict(override.split("=", 1) for override in overrides if "=" in override)
-    is_text = typed.keys() & _text_settings(verb)
-    # Texts in quotes are Hydra's affair, and null is none.
-    return {key: typed[key] for key in is_text if _NUMBER_LIKE.fullmatch(typed[key])}
-
-
 def compose_plain(*, verb: str, overrides: list[str]) -> dict[str, Any]:
     """Compose a verb's configuration without its command line; for explanations and tests.
 
@@ -240,14 +225,27 @@ def compose_plain(*, verb: str, overrides: list[str]) -> dict[str, Any]:
     from omegaconf import OmegaConf, open_dict
 
     os.environ.setdefault("PIPELINE_ROOT", str(project_root()))
-    with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
-        config = compose(config_name=verb, overrides=_in_full(overrides), return_hydra_config=True)
+    with _own_hydra(), initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
+        config = compose(config_name=verb, overrides=in_full(overrides), return_hydra_config=True)
         HydraConfig.instance().set_config(config)
         with open_dict(config):
             del config["hydra"]
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=False)
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}
+
+
+@contextmanager
+def _own_hydra() -> Iterator[None]:
+    """Let something be composed while a sweep is: Hydra knows one command line at a time."""
+    from hydra.core.global_hydra import GlobalHydra
+
+    of_sweep = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        yield
+    finally:
+        GlobalHydra.instance().hydra = of_sweep
 
 
 def compose_file(group: str, name: str) -> dict[str, Any]:
@@ -309,7 +307,7 @@ def _without_header(config: Mapping[str, Any]) -> "list[Problem]":
     message = "its file must begin with the line '# @package _global_', or its values go nowhere"
     return [
         Problem(group, config[group], message)
-        for group in ("local", "experiment", "debug")
+        for group in ("local", "experiment", "debug", "sweep")
         if isinstance(config.get(group), dict)
     ]
 
@@ -359,7 +357,7 @@ def _read(path: Path) -> dict[str, Any]:
     return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
 
 
-def _is_refusal(error: Exception) -> bool:
+def is_refusal(error: Exception) -> bool:
     """Whether Hydra, OmegaConf or YAML refused the configuration, as opposed to a bug."""
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
@@ -370,11 +368,23 @@ def _is_refusal(error: Exception) -> bool:
     return is_null_group or isinstance(error, HydraException | OmegaConfBaseException | YAMLError | OSError)
 
 
-def _explain(*, verb: str, error: Exception) -> str:
-    from hydra._internal.utils import get_args_parser
+def explained(*, verb: str, words: list[str], error: Exception) -> str:
+    """What Hydra refused, said so that a person can put it right.
 
+    Args:
+        verb: Name of the primary configuration.
+        words: What could not be composed.
+        error: What Hydra said.
+    """
     from pipeline.diagnose import explain
 
-    given = get_args_parser().parse_args()
-    own = [Path(given.config_dir).resolve()] if given.config_dir else []
-    return explain(verb=verb, words=given.overrides, error=error, folders=[*own, CONF])
+    folder = _given().config_dir
+    own = [Path(folder).resolve()] if folder else []
+    return explain(verb=verb, words=words, error=error, folders=[*own, CONF])
+
+
+def _given() -> Any:
+    """The command line as Hydra takes it apart."""
+    from hydra._internal.utils import get_args_parser
+
+    return get_args_parser().parse_args()

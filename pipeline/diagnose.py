@@ -13,12 +13,15 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from pipeline import fitting
-from pipeline.compose import CONF, NETWORK, compose_plain, problems_of
+from pipeline.compose import CONF, compose_plain, problems_of
 from pipeline.features import CHOICE, FEATURES, NODE
 from pipeline.problems import way_out
+from pipeline.sweeps.words import one_of_each, sweeps
+from pipeline.typed_words import NETWORK
 from pipeline.validate import Problem, nearest, report
 
-_MAY_BE_NULL = ("debug", "experiment")
+_MAY_BE_NULL = ("debug", "experiment", "sweep")
+_SEVERAL = "Ambiguous value for argument"
 
 
 def explain(*, verb: str, words: list[str], error: Exception, folders: list[Path]) -> str:
@@ -35,6 +38,8 @@ def explain(*, verb: str, words: list[str], error: Exception, folders: list[Path
     """
     problems: list[Problem] = []
     kept = [word for word in words if not _take(problems, _problem_of_word(word, folders))]
+    if str(error).startswith(_SEVERAL):
+        problems += [_several(word) for word in kept if sweeps(word)]
     if f"Could not override '{NETWORK}'" in str(error):
         kept = [word for word in kept if not _take(problems, _no_network(word))]
     if f"Could not override '{CHOICE}'" in str(error):
@@ -43,7 +48,7 @@ def explain(*, verb: str, words: list[str], error: Exception, folders: list[Path
     try:
         problems += problems_of(
             verb=verb,
-            config=compose_plain(verb=verb, overrides=[*_search(folders), *(_let_in(word) for word in kept)]),
+            config=compose_plain(verb=verb, overrides=[*_search(folders), *map(_let_in, one_of_each(kept))]),
         )
     except (HydraException, OmegaConfBaseException, YAMLError, OSError) as second:
         error = second if not problems else error
@@ -110,6 +115,12 @@ def _no_features(word: str) -> Problem | None:
     tasks = " or ".join(f"task={task}" for task in fitting.tasks_with_features())
     message = f"only models of {tasks} judge pictures by features; leave it out"
     return Problem(key=FEATURES, value=value, message=message, suggestion="")
+
+
+def _several(word: str) -> Problem:
+    key, _, value = word.partition("=")
+    message = f"several values are several runs: make sweep starts them; a list is written {key}=[{value}]"
+    return Problem(key=key, value=value, message=message, suggestion="")
 
 
 def _syntax_message(error: Exception) -> str:

@@ -18,6 +18,11 @@ def environment_facts() -> dict[str, str]:
     Returns:
         Tag names and values; `git.commit` and `git.dirty` only inside a git repository with a commit.
     """
+    return {**host_facts(), "device": device_name()}
+
+
+def host_facts() -> dict[str, str]:
+    """The same without the device, which only torch knows, for a process that does without torch."""
     return {**_git(), **_versions(), **_machine()}
 
 
@@ -82,7 +87,6 @@ def _versions() -> dict[str, str]:
 def _machine() -> dict[str, str]:
     return {
         "host": socket.gethostname(),
-        "device": device_name(),
         "system": f"{platform.system()} {platform.release()}",
         "cores": str(usable_cores()),
         "memory_gib": f"{psutil.virtual_memory().total / 2**30:.0f}",

@@ -123,7 +123,7 @@ def check_node(path: str, node: Mapping[str, Any]) -> Iterator[Problem]:
     if reason:
         yield Problem(f"{path}._target_", target, reason)
     elif signature.is_known:
-        yield from _check_arguments(path, node, signature)
+        yield from check_arguments(path, node, signature)
 
 
 def _refused(path: str, target: object) -> Problem | None:
@@ -162,7 +162,17 @@ def _not_found(path: str, target: str, error: TargetNotFoundError) -> Problem:
     return Problem(f"{path}._target_", target, f"{error}; did you mean {right!r}?", right)
 
 
-def _check_arguments(path: str, node: Mapping[str, Any], signature: Signature) -> Iterator[Problem]:
+def check_arguments(path: str, node: Mapping[str, Any], signature: Signature) -> Iterator[Problem]:
+    """Hold the arguments of a node against a signature.
+
+    Args:
+        path: Dotted path of the node.
+        node: Its content.
+        signature: Of what is given them.
+
+    Yields:
+        Names that it does not take, values of another type or out of range, and arguments that are missing.
+    """
     given = {name: value for name, value in node.items() if name not in RESERVED}
     for name, value in given.items():
         parameter = signature.parameters.get(name)

@@ -134,6 +134,7 @@ RANGES: Mapping[str, Range] = {
     "max_queries": _at_least(1, "it counts images"),
     "cycle_epochs": _at_least(1, "it counts epochs"),
     "jobs": _at_least(1, "it counts processes"),
+    "top": _at_least(1, "it counts rows of a table"),
     "draws": _at_least(0, "it counts samples; 0 leaves the intervals out"),
     "keep_epochs": _at_least(0, "it counts epochs"),
     "k": _at_least(2, "one checkpoint is no average"),

@@ -49,7 +49,9 @@ class Run:
         """The run's resolved configuration."""
         import yaml
 
-        loaded = yaml.safe_load((self.folder / "config.yaml").read_text(encoding="utf-8"))
+        # The same safe loader in C, where it was built: ten times faster, for a thousand runs at once.
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        loaded = yaml.load((self.folder / "config.yaml").read_text(encoding="utf-8"), Loader=loader)
         assert isinstance(loaded, dict)
         return loaded
 

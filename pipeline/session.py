@@ -1,7 +1,8 @@
 """One training run seen from outside: its folder, its logger, its lock, and how it ended."""
 
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +16,12 @@ from pipeline.compose import Composed
 from pipeline.environment import environment_facts
 from pipeline.errors import StopRequested
 from pipeline.runs import STARTED_AS, find_run, outputs
-from pipeline.tracking import MlflowTracker, artifact_location, send_pending, tracking_uri
+from pipeline.sweeps.jobs import TAGS
+from pipeline.tracking import MlflowTracker, artifact_location, tracking_uri
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
+
+_RUN_NAME = "mlflow.runName"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +46,14 @@ class Session:
     def tracker(self) -> MlflowTracker | None:
         """The logger, where it is MLflow's."""
         return self.logger if isinstance(self.logger, MlflowTracker) else None
+
+    def keep_input(self, summary: Mapping[str, Any]) -> None:
+        """Keep which data the run is of: its name, digest and sizes."""
+        if self.leads:
+            known = {key: summary[key] for key in ("name", "digest", "sizes") if key in summary}
+            record.update_facts(self.folder, data=known)
+            if self.tracker is not None:
+                self.tracker.log_input(summary)
 
     def keep_file(self, path: Path, folder: str = "") -> None:
         """Hand a file of the run to MLflow too."""
@@ -130,15 +142,28 @@ def _logger(
     composed: Composed, *, config: dict[str, Any], run_id: str | None = None, folder: Path | None = None
 ) -> Logger | None:
     choices = config["choices"]
+    told = dict(json.loads(os.environ.get(TAGS, "{}")))
     return build.logger(
         config,
-        run_name=f"{choices['model']} on {choices['data']}",
+        run_name=told.pop(_RUN_NAME, _plain_name(composed, choices)),
         uri=tracking_uri(composed.root),
         artifact_location=artifact_location(composed.root),
-        tags={**environment_facts(), **{key: str(value) for key, value in choices.items() if value}},
+        tags={
+            **environment_facts(),
+            **{key: str(value) for key, value in choices.items() if value},
+            "kind": "training" if composed.verb == "train" else composed.verb,
+            **told,
+        },
         run_id=run_id,
         save_dir=str(folder) if folder else None,
     )
+
+
+def _plain_name(composed: Composed, choices: Mapping[str, Any]) -> str:
+    """What the run is called in MLflow's list: `triplet with lenet5 on digits_pairs`."""
+    model = " with ".join(name for name in (choices["model"], choices.get("network")) if name)
+    average = "average of " if composed.verb == "average" else ""
+    return f"{average}{model} on {choices['data']}"
 
 
 def _begin(session: Session, *, composed: Composed, config: dict[str, Any]) -> None:
@@ -157,4 +182,4 @@ def _begin(session: Session, *, composed: Composed, config: dict[str, Any]) -> N
         session.tracker.attach(session.folder)
         session.tracker.log_config(config)
         session.keep_file(path)
-        send_pending(composed.root)
+        session.tracker.send_earlier(composed.root)

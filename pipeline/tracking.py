@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from lightning_utilities.core.rank_zero import rank_zero_only
 from pytorch_lightning.loggers.logger import Logger
 
-from pipeline.tracking_pending import send_pending
 from pipeline.tracking_run import TrackedRun
 from pipeline.tracking_store import artifact_location, prepare_store, tracking_uri
 from pipeline.tracking_values import flatten
@@ -15,7 +14,7 @@ from pipeline.tracking_values import flatten
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
-__all__ = ["MlflowTracker", "artifact_location", "flatten", "prepare_store", "send_pending", "tracking_uri"]
+__all__ = ["MlflowTracker", "artifact_location", "flatten", "prepare_store", "tracking_uri"]
 
 
 class MlflowTracker(TrackedRun, Logger):
@@ -31,6 +30,7 @@ class MlflowTracker(TrackedRun, Logger):
         interval: Seconds between two sendings.
         system_interval: Seconds between two samples of processor, memory, disk, network and GPU;
             None takes none.
+        log_model: Whether the kept network is packed and given to MLflow as a model.
     """
 
     def __init__(
@@ -44,8 +44,11 @@ class MlflowTracker(TrackedRun, Logger):
         run_id: str | None,
         interval: float = 1.0,
         system_interval: float | None = 10.0,
+        log_model: bool = True,
+        patience: float = 60.0,
     ) -> None:
         Logger.__init__(self)
+        self.wants_model = log_model
         super().__init__(
             experiment=experiment,
             run_name=run_name,
@@ -55,6 +58,7 @@ class MlflowTracker(TrackedRun, Logger):
             run_id=run_id,
             interval=interval,
             system_interval=system_interval,
+            patience=patience,
             active=getattr(rank_zero_only, "rank", 0) == 0,  # Lightning keeps it there
         )
 

@@ -5,8 +5,11 @@ import os
 import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 IDENTITY_FILE = "tracking.json"
+
+_SECRET = "password|token|secret"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +25,9 @@ class Identity:
         artifact_location: Folder for files, None where the server decides.
         tags: Facts of the machine and the code.
         started: Milliseconds since 1970.
+        mark: What the run is found by at a server that made it but could not say so in time; the run's id
+            where that is one of our own.
+        resumes: When it was gone on with, in milliseconds since 1970.
     """
 
     run_id: str
@@ -32,6 +38,8 @@ class Identity:
     artifact_location: str | None
     tags: dict[str, str] = field(default_factory=dict)
     started: int
+    mark: str = ""
+    resumes: tuple[int, ...] = ()
 
     def save(self, folder: Path) -> None:
         """Write to `folder`, whole or not at all."""
@@ -43,11 +51,28 @@ class Identity:
 def load_identity(folder: Path) -> Identity | None:
     """The identity in `folder`; None where there is none, or a broken one."""
     try:
-        return Identity(**json.loads((folder / IDENTITY_FILE).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        fields = json.loads((folder / IDENTITY_FILE).read_text(encoding="utf-8"))
+        return Identity(**{**fields, "resumes": tuple(fields.get("resumes", ()))})
+    except (OSError, ValueError, TypeError, AttributeError):
         return None
 
 
 def public_address(uri: str) -> str:
     """The address without user name and password, fit to be printed and kept."""
-    return re.sub(r"//[^/]*@", "//", uri, count=1)
+    without_user = re.sub(r"//[^/]*@", "//", uri, count=1)
+    return re.sub(rf"([?&][^=&]*(?:{_SECRET})[^=&]*)=[^&]*", r"\1=...", without_user)
+
+
+def without_secrets(text: str, uri: str) -> str:
+    """A message without what only `uri` should hold, however a library has put it.
+
+    Args:
+        text: May hold the address, or its password alone.
+        uri: The whole address.
+    """
+    text = text.replace(uri, public_address(uri))
+    parts = urlsplit(uri)
+    secrets = [value for key, value in parse_qsl(parts.query) if re.search(_SECRET, key)]
+    for secret in filter(None, [parts.password, unquote(parts.password or ""), *secrets]):
+        text = text.replace(secret, "...")
+    return text

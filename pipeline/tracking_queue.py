@@ -4,130 +4,196 @@ Whatever the server does, `put` returns at once. An entry leaves the file only w
 neither an outage nor `kill -9` loses one.
 """
 
-import json
 import logging
-import os
 import threading
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
 
-PENDING_FILE = "pending_metrics.jsonl"
-"""Metrics that wait in a run's folder, with the parameters, tags and file names that wait with them."""
+from pipeline.tracking_file import FACTS, PENDING_FILE, Entry, PendingFile
+from pipeline.tracking_lock import claim, release
 
 LONGEST_PAUSE = 30.0
 """Seconds between two attempts while the server does not answer."""
 
+PORTION = 1000
+"""Facts in one request; MLflow takes no more metrics than that."""
+
+SECONDS_BETWEEN_SAVES = 5.0
+"""While a long queue is sent: what a crash in between would send again is left out by the server."""
+
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Entry:
-    """One thing to tell the server.
-
-    Attributes:
-        kind: What it is; `file` has a path in `key` and the folder to put it in as `value`, `text`
-            the name of the file in `key` and its content as `value`.
-        key: Name of the metric, parameter, tag or data set.
-        value: Number of a metric, text of everything else.
-        step: Training step of a metric.
-        time: Milliseconds since 1970 of a metric.
-    """
-
-    kind: Literal["metric", "param", "tag", "input", "text", "file", "status"]
-    key: str
-    value: float | str
-    step: int = 0
-    time: int = 0
-
-
 class Outbox:
-    """Entries on their way; `send` is called by one thread and returns those it could not send.
+    """Entries on their way.
 
     Args:
-        send: Sends entries and returns what must be tried again; must not raise.
+        send: Sends entries and says whether they are settled; called by one thread at a time, must not raise.
         interval: Seconds between two sendings while all is well.
     """
 
-    def __init__(self, *, send: Callable[[Sequence[Entry]], list[Entry]], interval: float) -> None:
+    def __init__(self, *, send: Callable[[Sequence[Entry]], bool], interval: float) -> None:
         self._send = send
         self._interval = interval
-        self._waiting: list[Entry] = []
-        self._file: Path | None = None
+        self._facts: list[Entry] = []
+        self._others: list[Entry] = []
+        self._folder: Path | None = None
+        self._file: PendingFile | None = None
+        self._saved = 0.0
+        self._changed = False
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="tracking", daemon=True)
 
-    def open(self, folder: Path) -> None:
-        """Keep waiting entries in `folder`, take up those an earlier process left, and start sending."""
-        with self._lock:
-            self._file = folder / PENDING_FILE
-            self._waiting = read_entries(self._file) + self._waiting
-            self._rewrite()
+    @property
+    def left(self) -> int:
+        """How many entries wait."""
+        return len(self._facts) + len(self._others)
+
+    def open(self, folder: Path) -> bool:
+        """Keep waiting entries in `folder` and take up those that an earlier process left.
+
+        Returns:
+            Whether that could be done; if not, because another process is about to send them, entries wait in
+            memory until it is done.
+        """
+        self._folder = folder
+        return self._own()
+
+    def start(self) -> None:
+        """Send from now on, in a thread."""
         self._thread.start()
 
     def put(self, entries: Sequence[Entry]) -> None:
         """Add entries; returns at once, after they are on disk."""
         with self._lock:
-            self._waiting.extend(entries)
+            self._add(entries)
             if self._file is not None:
-                _write(self._file, entries, mode="a")
+                self._file.append(entries)
 
-    def close(self) -> int:
-        """Send what can be sent now and stop; returns how many entries are left on disk."""
+    def close(self, *, patience: float) -> int:
+        """Send what can be sent in this time and stop.
+
+        Returns:
+            How many entries are left on disk.
+        """
         self._closing.set()
-        if self._thread.is_alive():
-            self._thread.join()
-        self._pass()
-        return len(self._waiting)
+        if self._thread.ident is None:
+            self._thread.start()
+        self._thread.join(patience)
+        if not self._thread.is_alive():
+            self.leave()
+        return self.left
+
+    def drain(self, told: Callable[[int], object] = lambda _: None) -> bool:
+        """Send what waits now, facts first and the status last.
+
+        Args:
+            told: Is given the number of entries each time that some are settled.
+
+        Returns:
+            False where something of it is left.
+        """
+        self._saved = time.monotonic()
+        settled = self._drain_facts(told) and self._drain_others(told)
+        if self._changed or (self._file is not None and self._file.behind):
+            self._save()
+        return settled
+
+    def leave(self) -> None:
+        """Let another process have the file."""
+        if self._file is not None and self._folder is not None:
+            if self._file.behind and self.left:
+                log.warning("%d entries could not be kept on disk and are lost", self.left)
+            release(self._folder)
+            self._file = None
 
     def _run(self) -> None:
         pause = self._interval
         while not self._closing.wait(pause):
             pause = self._interval if self._pass() else min(2 * pause, LONGEST_PAUSE)
+        self._pass()
 
     def _pass(self) -> bool:
+        self._own()
+        return self.drain()
+
+    def _drain_facts(self, told: Callable[[int], object]) -> bool:
+        waiting = len(self._facts)  # not what comes meanwhile, or a quick training would be sent step by step
+        for start in range(0, waiting, PORTION):
+            portion = self._facts[: min(PORTION, waiting - start)]
+            if not self._settle(portion, told):
+                return False
+            if time.monotonic() - self._saved > SECONDS_BETWEEN_SAVES:
+                self._save()
+        return True
+
+    def _drain_others(self, told: Callable[[int], object]) -> bool:
+        """One by one; after one failed others would only cost more timeouts. The status may still pass."""
+        failed = False
+        for entry in sorted(self._others, key=_is_status):
+            if failed and not _is_status(entry):
+                continue
+            if self._settle([entry], told):
+                self._save()  # at once, since not all of these may be sent twice
+            elif _is_status(entry):
+                return False  # one status does not overtake another
+            else:
+                failed = True
+                self._move_back(entry)
+        return not failed
+
+    def _settle(self, portion: Sequence[Entry], told: Callable[[int], object]) -> bool:
+        if not self._send(portion):
+            return False
         with self._lock:
-            batch = list(self._waiting)
-        if not batch:
-            return True
-        left = self._send(batch)
+            if portion[0].kind in FACTS:
+                del self._facts[: len(portion)]
+            else:
+                self._others.remove(portion[0])
+            self._changed = True
+        told(len(portion))
+        return True
+
+    def _move_back(self, entry: Entry) -> None:
+        """Behind the others, because it may be the only one that fails."""
         with self._lock:
-            self._waiting = left + self._waiting[len(batch) :]
-            self._rewrite()
-        return not left
+            self._others.remove(entry)
+            self._others.append(entry)
 
-    def _rewrite(self) -> None:
-        if self._file is not None:
-            replace_entries(self._file, self._waiting)
+    def _add(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            (self._facts if entry.kind in FACTS else self._others).append(entry)
+
+    def _own(self) -> bool:
+        """Whether the file is ours, which it becomes as soon as nobody else has it."""
+        if self._file is None and self._folder is not None and claim(self._folder):
+            file = PendingFile(self._folder / PENDING_FILE)
+            earlier = file.take_over()
+            with self._lock:
+                newer, self._facts, self._others = self._facts + self._others, [], []
+                self._add([*earlier, *newer])
+                file.append(newer)
+                self._file = file
+            if file.behind:
+                self._save()
+        return self._file is not None
+
+    def _save(self) -> None:
+        """Write what is left. Only the thread that sends takes entries away, so none is lost meanwhile."""
+        file, self._saved, self._changed = self._file, time.monotonic(), False
+        if file is None:
+            return
+        with self._lock:
+            facts, others = list(self._facts), list(self._others)
+            if not facts and not others:
+                file.clear()
+                return
+        if file.draft([*facts, *others]):
+            with self._lock:
+                file.take_draft([*self._facts[len(facts) :], *self._others[len(others) :]])
 
 
-def read_entries(path: Path) -> list[Entry]:
-    """Entries of a file; a line that a killed process left half written is dropped."""
-    entries = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-        try:
-            entries.append(Entry(**json.loads(line)))
-        except (ValueError, TypeError):
-            continue
-    return entries
-
-
-def replace_entries(path: Path, entries: Sequence[Entry]) -> None:
-    """Make a file hold these entries, whole or not at all; none removes it."""
-    if not entries:
-        path.unlink(missing_ok=True)
-        return
-    partial = path.with_suffix(".partial")
-    _write(partial, entries, mode="w")
-    os.replace(partial, path)
-
-
-def _write(path: Path, entries: Sequence[Entry], *, mode: Literal["a", "w"]) -> None:
-    """A full disk is no reason for training to stop: the entries are still in memory."""
-    try:
-        with path.open(mode, encoding="utf-8") as handle:
-            handle.writelines(json.dumps(asdict(entry)) + "\n" for entry in entries)
-    except OSError as problem:
-        log.warning("%s cannot be written (%s); metrics wait in memory", path.name, problem)
+def _is_status(entry: Entry) -> bool:
+    return entry.kind == "status"

@@ -10,9 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from pipeline.console import console
+from pipeline.tracking_file import PENDING_FILE, Entry
 from pipeline.tracking_identity import Identity, public_address
-from pipeline.tracking_lock import claim, release
-from pipeline.tracking_queue import PENDING_FILE, Entry, Outbox
+from pipeline.tracking_pending import EarlierRuns
+from pipeline.tracking_queue import Outbox
 from pipeline.tracking_server import ServerRun
 from pipeline.tracking_store import prepare_library, runs_page
 from pipeline.tracking_system import SystemSampler
@@ -20,6 +22,9 @@ from pipeline.tracking_values import config_entries, input_entry, metric_entries
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
+
+_UNSAID = 1.0
+"""Seconds that a person waits for the end of a run without being told for what."""
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +44,7 @@ class TrackedRun:
         interval: Seconds between two sendings.
         system_interval: Seconds between two samples of processor, memory, disk, network and GPU;
             None takes none.
+        patience: Seconds that `finish` waits for a slow server; what is not there by then waits on disk.
         active: Whether anything is sent; else every method does nothing.
     """
 
@@ -53,6 +59,7 @@ class TrackedRun:
         run_id: str | None,
         interval: float = 1.0,
         system_interval: float | None = 10.0,
+        patience: float = 60.0,
         active: bool = True,
     ) -> None:
         prepare_library()
@@ -65,6 +72,8 @@ class TrackedRun:
             artifact_location=artifact_location,
             tags=dict(tags),
             started=now(),
+            mark=uuid.uuid4().hex,
+            resumes=(now(),) if run_id else (),
         )
         self._active = active
         self._resumed = run_id is not None
@@ -72,10 +81,12 @@ class TrackedRun:
         self._outbox = Outbox(send=self._server.send, interval=interval)
         self._system_interval = system_interval
         self._sampler: SystemSampler | None = None
+        self._earlier: EarlierRuns | None = None
+        self._patience = patience
         self._finished = False
         if self._active and not self._resumed:
             self._server.open()  # for the id, after which the run's folder is named
-            self._identify(self._server.identity.server_run_id or uuid.uuid4().hex)
+            self._identify(self._server.identity.server_run_id or identity.mark)
 
     def _identify(self, run_id: str) -> None:
         self._server.identity = replace(self._server.identity, run_id=run_id)
@@ -102,13 +113,17 @@ class TrackedRun:
         """Start sending; what the server does not take waits in `folder`."""
         if not self._active:
             return
-        if not claim(folder):
-            log.warning("another process sends the metrics of %s; both do now", folder.name)
         self._server.settle(folder)
-        self._outbox.open(folder)
+        if not self._outbox.open(folder):
+            log.warning(
+                "another process is sending what waits of %s; until it is done, metrics of this one "
+                "wait in memory",
+                folder.name,
+            )
+        self._outbox.start()
         if self._resumed:
             tags = self._server.identity.tags.items()
-            self._put([Entry(kind="status", key="status", value="RUNNING")])
+            self._put([Entry(kind="status", key="status", value="RUNNING", time=now())])
             self._put([Entry(kind="tag", key=key, value=value) for key, value in tags])
         if self._system_interval is not None:
             self._sampler = SystemSampler(
@@ -116,6 +131,15 @@ class TrackedRun:
                 interval=self._system_interval,
                 started=self._server.identity.started,
             )
+
+    def send_earlier(self, root: Path) -> None:
+        """Send what earlier runs could not, beside this one.
+
+        Args:
+            root: Folder that holds `outputs/`.
+        """
+        if self._active:
+            self._earlier = EarlierRuns(root)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Queue numbers; returns at once."""
@@ -141,24 +165,48 @@ class TrackedRun:
         """
         self._put([Entry(kind="file", key=self._relative(path), value=folder)])
 
+    def log_image(self, path: Path, *, name: str, step: int) -> None:
+        """Queue a picture that has a step, so that the pages line it up with those of other steps and runs.
+
+        Args:
+            path: A PNG file in the run's folder; it is read when it is sent.
+            name: The same for every picture of a series, and for every run of a task.
+            step: Its place in the series.
+        """
+        # Not now: pictures of epochs that a resumed run does again take the place of the first ones.
+        started = self._server.identity.started
+        self._put([Entry(kind="image", key=self._relative(path), value=name, step=step, time=started)])
+
+    def log_model(self, folder: Path) -> None:
+        """Queue a packed network, see `pipeline.served.saving`; its folder is gone once it was sent."""
+        self._put([Entry(kind="model", key=self._relative(folder), value="")])
+
     def log_input(self, summary: Mapping[str, Any]) -> None:
         """Queue the data set: its `name`, `sizes`, `digest` and whatever else describes it."""
         self._put([input_entry(summary)])
 
     def finish(self, status: Literal["FINISHED", "FAILED", "KILLED"]) -> None:
-        """Send what waits and set the status; what cannot be sent stays in the run's folder."""
+        """Send what waits and set the status; what cannot be sent in time stays in the run's folder."""
         if not self._active or self._finished:
             return
         self._finished = True
         if self._sampler is not None:
             self._sampler.stop()
-        self._put([Entry(kind="status", key="status", value=status)])
-        left = self._outbox.close()
-        if self._server.folder is not None:
-            release(self._server.folder)
+        self._put([Entry(kind="status", key="status", value=status, time=now())])
+        left = self._outbox.close(patience=_UNSAID)
+        if left:
+            with console.status(f"sending {left} entries to MLflow"):
+                left = self._outbox.close(patience=self._patience)
+        if self._earlier is not None:
+            self._earlier.stop()
         if left:
             server = self._server.identity.server
-            log.warning("%d entries wait in %s; the next run on %s sends them", left, PENDING_FILE, server)
+            log.warning(
+                "%d entries wait in %s; `make sync` or the next run on %s sends them",
+                left,
+                PENDING_FILE,
+                server,
+            )
 
     def _put(self, entries: Sequence[Entry]) -> None:
         if self._active:

@@ -7,17 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.tracking_entries import Known, deliver, known_of
-from pipeline.tracking_identity import Identity, load_identity, public_address
-from pipeline.tracking_queue import Entry
+from pipeline.tracking_file import Entry
+from pipeline.tracking_identity import Identity, load_identity, public_address, without_secrets
+from pipeline.tracking_opening import create_run, find_marked, find_run
 from pipeline.tracking_store import prepare_library, prepare_store
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
-    from mlflow.exceptions import MlflowException
     from mlflow.tracking import MlflowClient
-
-LOCAL_ID_TAG = "run_id"
-"""Tag with the run's own id where the server was away at its start and later gave it another one."""
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +25,10 @@ class ServerRun:
     Args:
         uri: Address of the server or database.
         identity: The run.
+
+    Attributes:
+        problem: Why the last attempt failed, after "MLflow at <address>"; empty where none has.
+        silent: Whether it failed because no answer came.
     """
 
     def __init__(self, *, uri: str, identity: Identity) -> None:
@@ -38,6 +39,9 @@ class ServerRun:
         self._client: MlflowClient | None = None
         self._known: Known | None = None
         self._answers = True
+        self._tried = False
+        self.problem = ""
+        self.silent = False
 
     @property
     def client(self) -> "MlflowClient":
@@ -67,31 +71,26 @@ class ServerRun:
         before = load_identity(folder)
         if before is not None:
             known = before.server_run_id if before.server == self.identity.server else ""
-            self.identity = replace(self.identity, server_run_id=known, started=before.started)
+            self.identity = replace(
+                self.identity,
+                server_run_id=known,
+                started=before.started,
+                mark=before.mark,
+                resumes=(*before.resumes, *self.identity.resumes),
+            )
         self.folder = folder.resolve()
         self.identity.save(folder)
 
-    def send(self, entries: Sequence[Entry]) -> list[Entry]:
-        """Send entries; files come after facts, and the status last.
+    def send(self, entries: Sequence[Entry]) -> bool:
+        """Send entries that go together: some facts, or one of anything else.
 
         Returns:
-            Those that must be tried again, in their order.
+            Whether they are settled: sent, or refused for good.
         """
-        if not self.open():
-            return list(entries)
-        facts = [entry for entry in entries if entry.kind in ("metric", "param", "tag")]
-        if not self._attempt(facts):
-            return list(entries)
-        others = [entry for entry in entries if entry.kind not in ("metric", "param", "tag")]
-        left: list[Entry] = []
-        for entry in sorted(others, key=lambda entry: entry.kind == "status"):
-            # After one file failed the next would only cost another timeout; the status may still pass.
-            if (left and entry.kind != "status") or not self._attempt([entry]):
-                left.append(entry)
-        return left
+        return self.open() and self._attempt(entries)
 
     def _open(self) -> None:
-        run = self._find() or self._create()
+        run = find_run(self.client, self.identity) or self._make()
         if run.info.lifecycle_stage == "deleted":
             self.client.restore_run(run.info.run_id)
         self._known = known_of(run)
@@ -101,71 +100,31 @@ class ServerRun:
             if self.folder is not None:
                 self.identity.save(self.folder)
 
-    def _find(self) -> "Run | None":
-        from mlflow.exceptions import MlflowException
-
-        for run_id in (self.identity.server_run_id, self.identity.run_id):
-            if not run_id:
-                continue
-            try:
-                return self.client.get_run(run_id)
-            except MlflowException as problem:
-                if problem.error_code != "RESOURCE_DOES_NOT_EXIST":
-                    raise
-        return None
-
-    def _create(self) -> "Run":
-        identity = self.identity
-        tags = {**identity.tags, LOCAL_ID_TAG: identity.run_id} if identity.run_id else identity.tags
-        return self.client.create_run(
-            experiment_id=self._experiment_id(),
-            start_time=identity.started,
-            tags=tags,
-            run_name=identity.run_name,
-        )
-
-    def _experiment_id(self) -> str:
-        from mlflow.exceptions import MlflowException
-
-        name = self.identity.experiment
-        found = self.client.get_experiment_by_name(name)
-        if found is None:
-            try:
-                return self.client.create_experiment(name, artifact_location=self.identity.artifact_location)
-            except MlflowException as problem:
-                if problem.error_code != "RESOURCE_ALREADY_EXISTS":
-                    raise
-                found = self.client.get_experiment_by_name(name)  # another process was faster
-        assert found is not None
-        if found.lifecycle_stage == "deleted":
-            self.client.restore_experiment(found.experiment_id)
-        return str(found.experiment_id)
+    def _make(self) -> "Run":
+        """A new run, unless an earlier attempt made it and only its answer was lost."""
+        tried_before, self._tried = self._tried or bool(self.identity.run_id), True
+        marked = find_marked(self.client, self.identity) if tried_before and self.identity.mark else None
+        return marked or create_run(self.client, self.identity)
 
     def _attempt(self, entries: Sequence[Entry]) -> bool:
         """True where the entries are settled: sent, or refused for good."""
-        from mlflow.exceptions import MlflowException
-
         assert self._known is not None
         try:
             deliver(
                 client=self.client,
-                run_id=self.identity.server_run_id,
                 entries=entries,
                 known=self._known,
+                identity=self.identity,
                 folder=self.folder,
             )
-        except MlflowException as problem:
-            return self._settle_refusal(entries, problem)
         except Exception as problem:  # noqa: BLE001 - as in `open`
-            self._report_outage(problem)
-            return False
+            return self._settle_refusal(entries, problem)
         self._report_return()
         return True
 
-    def _settle_refusal(self, entries: Sequence[Entry], problem: "MlflowException") -> bool:
+    def _settle_refusal(self, entries: Sequence[Entry], problem: Exception) -> bool:
         """Look for the one bad entry, so that it does not hold up the others for ever."""
-        refused = problem.error_code in ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_DOES_NOT_EXIST")
-        if not refused or self._is_gone():
+        if not _is_refusal(problem) or self._is_gone():
             self._report_outage(problem)
             return False
         if len(entries) > 1:
@@ -187,11 +146,13 @@ class ServerRun:
 
     def _report_outage(self, problem: Exception) -> None:
         """One line for each outage, however many attempts it takes."""
+        self.silent = _is_silence(problem)
+        self.problem = "does not answer" if self.silent else f"cannot be told ({self._reason(problem)})"
         if self._answers:
             log.warning(
                 "MLflow at %s %s; training goes on, metrics wait on disk and are sent later",
                 public_address(self._uri),
-                "does not answer" if _is_silence(problem) else f"cannot be told ({self._reason(problem)})",
+                self.problem,
             )
         self._answers = False
 
@@ -202,8 +163,20 @@ class ServerRun:
 
     def _reason(self, problem: Exception) -> str:
         """First line of a message, without a password in it."""
-        text = str(problem).replace(self._uri, public_address(self._uri)) or type(problem).__name__
+        text = without_secrets(str(problem), self._uri) or type(problem).__name__
         return text.splitlines()[0][:160]
+
+
+def _is_refusal(problem: Exception) -> bool:
+    """Whether the server will never take it; MLflow answers files by plain HTTP, everything else by codes."""
+    response = getattr(problem, "response", None)
+    if response is not None and not hasattr(problem, "error_code"):
+        return response.status_code in (400, 411, 413, 414, 415, 422)
+    return getattr(problem, "error_code", "") in (
+        "INVALID_PARAMETER_VALUE",
+        "BAD_REQUEST",
+        "RESOURCE_DOES_NOT_EXIST",
+    )
 
 
 def _is_silence(problem: Exception) -> bool:

@@ -13,6 +13,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from pipeline.errors import Mistake
+from pipeline.tracking_database import prepare_database, with_driver
 
 SQLITE = "sqlite:///"
 
@@ -37,7 +38,7 @@ def tracking_uri(root: Path) -> str:
             f"MLFLOW_TRACKING_URI={given} is a folder, which MLflow 3 no longer writes to; "
             f"set it to http://host:port or {SQLITE}/absolute/path/mlflow.db, or unset it"
         )
-    return _absolute(given, root)
+    return _absolute(with_driver(given), root)
 
 
 def artifact_location(root: Path) -> str | None:
@@ -54,13 +55,15 @@ def runs_page(server: str, experiment_id: str, run_id: str = "") -> str:
 
 
 def prepare_store(uri: str) -> None:
-    """Create the SQLite database of `uri` once, whoever comes first; other addresses are left alone.
+    """Create the database of `uri` once, whoever comes first; servers are left alone.
 
-    A new database takes MLflow seconds, and processes that do it at the same time fail, so it
-    happens under a file lock. WAL makes a commit three times cheaper and lets the server of
-    `make ui` read while a run writes; the setting stays with the file.
+    A new SQLite file takes MLflow seconds, and processes that do it at the same time fail, so it
+    happens under a file lock; PostgreSQL has its own. WAL makes a commit three times cheaper and
+    lets the server of `make ui` read while a run writes; the setting stays with the file.
     """
     if not uri.startswith(SQLITE):
+        prepare_library()
+        prepare_database(uri)
         return
     database = Path(uri.removeprefix(SQLITE))
     database.parent.mkdir(parents=True, exist_ok=True)

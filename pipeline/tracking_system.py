@@ -6,9 +6,12 @@ outage, hence only its sensors are used.
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Protocol
+
+_FIRST = 1.0
+"""Seconds before the first sample, so that short runs have one."""
 
 
 class Sensor(Protocol):
@@ -52,14 +55,20 @@ class SystemSampler:
 
     def _run(self) -> None:
         sensors = _sensors()
-        while not self._stop.wait(self._interval):
-            values: dict[str, float] = {}
-            for sensor in sensors:
-                sensor.collect_metrics()
-                values |= sensor.aggregate_metrics()
-                sensor.clear_metrics()
-            step = int(time.time() - self._started)
-            self._put({f"system/{name}": value for name, value in values.items()}, step)
+        _sample(sensors)  # a processor's load is that since the last time it was asked for
+        pause, samples = min(_FIRST, self._interval), 0
+        while not self._stop.wait(pause) or not samples:  # one at least, however short the run
+            self._put(_sample(sensors), int(time.time() - self._started))
+            pause, samples = self._interval, samples + 1
+
+
+def _sample(sensors: Sequence[Sensor]) -> dict[str, float]:
+    values: dict[str, float] = {}
+    for sensor in sensors:
+        sensor.collect_metrics()
+        values |= {f"system/{name}": value for name, value in sensor.aggregate_metrics().items()}
+        sensor.clear_metrics()
+    return values
 
 
 def _sensors() -> list[Sensor]:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipeline.tracking_queue import Entry
+from pipeline.tracking_file import Entry
 
 LONGEST_PARAMETER = 6000
 """Characters; MLflow refuses more."""

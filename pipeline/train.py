@@ -5,6 +5,7 @@ import sys
 
 from pipeline import record, requeue
 from pipeline.compose import Composed, run_verb
+from pipeline.crew import end_with_crew
 from pipeline.devices import check_compiler
 from pipeline.features import check_features
 from pipeline.launch import launch
@@ -38,6 +39,7 @@ def _begin(composed: Composed) -> int:
 
 def main() -> None:
     """Compose, validate, then train in a process of its own."""
+    end_with_crew()
     sys.exit(run_verb(verb="train", start=_start))
 
 

@@ -15,7 +15,8 @@ from typing import IO
 
 from pipeline.compose import Composed, run_verb
 from pipeline.console import console, error_console
-from pipeline.tracking_identity import public_address
+from pipeline.errors import Mistake
+from pipeline.tracking_identity import public_address, without_secrets
 from pipeline.tracking_store import artifact_location, prepare_store, runs_page, tracking_uri
 
 PATIENCE = 120.0
@@ -48,25 +49,33 @@ def serve(*, root: Path, host: str, port: int) -> int:
         error_console.print(f"port={port} is taken on {host}; port={_next_free(host, port)} is free")
         return 2
     with console.status("starting MLflow"):
-        prepare_store(uri)
+        _prepare(uri)
     with tempfile.TemporaryFile("w+") as output:
         return _run(uri=uri, root=root, host=host, port=port, output=output)
 
 
+def _prepare(uri: str) -> None:
+    try:
+        prepare_store(uri)
+    except Exception as problem:
+        reason = without_secrets(str(problem), uri).splitlines()[0]
+        raise Mistake(f"no connection to MLflow's database at {public_address(uri)}: {reason}") from problem
+
+
 def _run(*, uri: str, root: Path, host: str, port: int, output: IO[str]) -> int:
-    command = _command(uri=uri, root=root, host=host, port=port)
+    command = _command(root=root, host=host, port=port)
     before = signal.signal(signal.SIGTERM, _raise_exit)
     # A session of its own: Ctrl-C reaches us alone, who then end the server and its worker together.
     server = subprocess.Popen(
-        command, cwd=root, env=_environment(), stdout=output, stderr=output, start_new_session=True
+        command, cwd=root, env=_environment(uri), stdout=output, stderr=output, start_new_session=True
     )
     try:
         if not _wait_until_answering(server, host=host, port=port):
-            _explain(output)
+            _explain(output, uri)
             return 1
         _announce(f"http://{_reachable(host)}:{port}")
         server.wait()
-        _explain(output)
+        _explain(output, uri)
         return 1
     except STOPPED:
         return 0
@@ -75,17 +84,19 @@ def _run(*, uri: str, root: Path, host: str, port: int, output: IO[str]) -> int:
         signal.signal(signal.SIGTERM, before)
 
 
-def _command(*, uri: str, root: Path, host: str, port: int) -> list[str]:
+def _command(*, root: Path, host: str, port: int) -> list[str]:
     # One worker: MLflow's four take 2 GB for the same pages.
-    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--backend-store-uri", uri]
+    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
     artifacts = artifact_location(root)
     if artifacts is not None:
         command += ["--default-artifact-root", artifacts]
     return [*command, "--host", host, "--port", str(port)]
 
 
-def _environment() -> dict[str, str]:
+def _environment(uri: str) -> dict[str, str]:
+    """Of the server; the address goes here, since everybody can read a command line with its password."""
     settings = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    settings["MLFLOW_BACKEND_STORE_URI"] = uri
     return {**os.environ, **settings}
 
 
@@ -119,10 +130,11 @@ def _announce(address: str) -> None:
             console.print(f"  {experiment['name']}: {page}", soft_wrap=True, markup=False)
 
 
-def _explain(output: IO[str]) -> None:
+def _explain(output: IO[str], uri: str) -> None:
     """The end of what the server wrote, since it ended by itself."""
     output.seek(0)
-    error_console.print("MLflow's server ended:", "".join(output.readlines()[-15:]), markup=False)
+    said = without_secrets("".join(output.readlines()[-15:]), uri)
+    error_console.print("MLflow's server ended:", said, markup=False)
 
 
 def _end(server: "subprocess.Popen[bytes]") -> None:

@@ -15,7 +15,7 @@ from pipeline.callbacks.figure_files import (
     Bytes,
     figures_folder,
     from_every_process,
-    tell_loggers,
+    tell_loggers_of_step,
     write_drawn,
 )
 
@@ -75,7 +75,8 @@ class EpochDrawing(Callback, ABC):
             return
         path = figures_folder(trainer, EPOCHS) / f"{self._name}_epoch_{trainer.current_epoch:03d}.png"
         write_drawn(path, drawn)
-        tell_loggers(trainer, path, EPOCHS)
+        # By epoch and not by batch: runs with other batch sizes then line up with this one.
+        tell_loggers_of_step(trainer, path, name=self._name, step=trainer.current_epoch)
 
     def _due(self, trainer: Trainer) -> bool:
         """The first epoch, each n-th after it, and the last."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pytorch_lightning import LightningModule, Trainer
 
 from pipeline import figures
-from pipeline.callbacks.history import HISTORY_FILE, read_history
+from pipeline.history_file import HISTORY_FILE, read_history
 
 FOLDER = "figures"
 """Of a run, and of its artefacts in loggers."""
@@ -32,6 +32,14 @@ class TakesFiles(Protocol):
 
     def log_file(self, path: Path, folder: str = "") -> None:
         """Keep a file in a folder of the run's."""
+
+
+@runtime_checkable
+class TakesImages(Protocol):
+    """A logger that keeps pictures by their step."""
+
+    def log_image(self, path: Path, *, name: str, step: int) -> None:
+        """Keep a picture of a series."""
 
 
 def figures_folder(trainer: Trainer, name: str = FOLDER) -> Path:
@@ -54,6 +62,15 @@ def tell_loggers(trainer: Trainer, path: Path, folder: str = FOLDER) -> None:
     for logger in trainer.loggers:
         if isinstance(logger, TakesFiles):
             logger.log_file(path, folder)
+
+
+def tell_loggers_of_step(trainer: Trainer, path: Path, *, name: str, step: int) -> None:
+    """Hand a picture of a series to all loggers: by its step where they know of steps, else as a file."""
+    for logger in trainer.loggers:
+        if isinstance(logger, TakesImages):
+            logger.log_image(path, name=name, step=step)
+        elif isinstance(logger, TakesFiles):
+            logger.log_file(path, EPOCHS)
 
 
 def tell_loggers_of_all(trainer: Trainer, folder: Path) -> None:

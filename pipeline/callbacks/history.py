@@ -9,7 +9,7 @@ from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-HISTORY_FILE = "history.jsonl"
+from pipeline.history_file import HISTORY_FILE, read_history
 
 
 class History(Callback):
@@ -69,12 +69,6 @@ class History(Callback):
             for name, value in trainer.callback_metrics.items()
             if not name.endswith("_step") and (self._validated or not name.startswith("val/"))
         }
-
-
-def read_history(path: Path) -> list[dict[str, Any]]:
-    """The rows of a history file; none where there is no file."""
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return [json.loads(line) for line in lines]
 
 
 def _write(path: Path, rows: Sequence[dict[str, Any]]) -> None:

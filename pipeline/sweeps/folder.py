@@ -21,8 +21,9 @@ class Sweep:
     Attributes:
         folder: `outputs/sweeps/<time>_<id>/`.
         facts: What `sweep.json` says: `sweep_id` (the id of its MLflow run), `started` (seconds since 1970),
-            `status`, `words` (what was typed), `task`, `objectives` ({measure: max or min}), `method`, and
-            `study` and `storage` where Optuna remembers it.
+            `status`, `words` (what was typed), `fixed` (what every job is told), `task`, `objectives`
+            ({measure: max or min}), `method`, `space` (keys with the words for their values), and `study` and
+            `storage` where Optuna remembers it.
     """
 
     folder: Path
@@ -43,14 +44,17 @@ class Sweep:
         """Its jobs that have ended, in the order of their numbers; the last word on each."""
         path = self.folder / JOBS_FILE
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        rows = [json.loads(line) for line in lines]
+        # A process that was killed while it wrote has left the beginning of a line.
+        rows = [json.loads(line) for line in lines if line.endswith("}")]
         last = {row["number"]: Outcome(**{**row, "overrides": tuple(row["overrides"])}) for row in rows}
         return [last[number] for number in sorted(last)]
 
     def add(self, outcome: Outcome) -> None:
         """Write down what became of a job."""
-        with (self.folder / JOBS_FILE).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(outcome)) + "\n")
+        path = self.folder / JOBS_FILE
+        is_torn = path.exists() and not path.read_bytes().endswith(b"\n") and path.stat().st_size > 0
+        with path.open("a", encoding="utf-8") as file:
+            file.write("\n" * is_torn + json.dumps(asdict(outcome)) + "\n")
 
     def update(self, **facts: Any) -> "Sweep":
         """Write facts into `sweep.json`; a crash leaves either the old file or the new one.
@@ -60,9 +64,12 @@ class Sweep:
         """
         path = self.folder / FACTS_FILE
         draft = path.with_suffix(".draft")
-        draft.write_text(json.dumps({**self.facts, **facts}, indent=1), encoding="utf-8")
+        # The file may know more by now than whoever has read it earlier.
+        written = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        every = {**self.facts, **written, **facts}
+        draft.write_text(json.dumps(every, indent=1), encoding="utf-8")
         draft.replace(path)
-        return Sweep(folder=self.folder, facts={**self.facts, **facts})
+        return Sweep(folder=self.folder, facts=every)
 
 
 def all_sweeps(root: Path) -> list[Sweep]:
@@ -72,25 +79,29 @@ def all_sweeps(root: Path) -> list[Sweep]:
         root: The project's root folder.
     """
     files = (outputs(root) / SWEEPS).glob(f"*/{FACTS_FILE}")
-    return sorted((_read(path) for path in files), key=lambda sweep: float(sweep.facts["started"]))
+    return sorted(
+        (read_sweep(path.parent) for path in files), key=lambda sweep: float(sweep.facts["started"])
+    )
 
 
-def _read(path: Path) -> Sweep:
-    return Sweep(folder=path.parent, facts=json.loads(path.read_text(encoding="utf-8")))
+def read_sweep(folder: Path) -> Sweep:
+    """The sweep in a folder, with the facts of its `sweep.json`."""
+    return Sweep(folder=folder, facts=json.loads((folder / FACTS_FILE).read_text(encoding="utf-8")))
 
 
-def find_sweep(*, root: Path, name: str, key: str = "sweep") -> Sweep:
+def find_sweep(*, root: Path, name: str, key: str = "sweep", other_than: str = "") -> Sweep:
     """The sweep that a person means.
 
     Args:
         root: The project's root folder.
         name: `latest`, an id, or the beginning of one that no other sweep shares.
         key: What the person typed it as, for messages.
+        other_than: Id of a sweep that cannot be meant, since it asks.
 
     Raises:
         Mistake: No sweep, or more than one, is meant.
     """
-    sweeps = all_sweeps(root)
+    sweeps = [sweep for sweep in all_sweeps(root) if sweep.sweep_id != other_than]
     if not sweeps:
         where = outputs(root) / SWEEPS
         raise Mistake(f"{key}={name}: there is no sweep in {where} yet; `make sweep model=a,b` makes one")

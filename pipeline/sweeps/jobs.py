@@ -60,6 +60,7 @@ class Outcome:
         folder: That run's folder, relative to the project's root; None with ``run_id``.
         measures: All of its ``metrics.json``; empty where it has none.
         seconds: That it took, with those of earlier attempts.
+        message: Why it did not finish, in a line; empty where it did.
     """
 
     number: int
@@ -71,6 +72,7 @@ class Outcome:
     folder: str | None
     measures: Mapping[str, float]
     seconds: float
+    message: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +85,7 @@ class Result:
         values: Of each objective, the mean over its jobs; empty unless FINISHED.
         deviations: Of each objective over its jobs; empty with fewer than two.
         outcomes: Its jobs.
+        message: Why it did not finish, in a line; empty where it did.
     """
 
     trial: Trial
@@ -90,6 +93,7 @@ class Result:
     values: Mapping[str, float]
     deviations: Mapping[str, float]
     outcomes: tuple[Outcome, ...]
+    message: str = ""
 
 
 class Search(Protocol):

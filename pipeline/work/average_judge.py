@@ -27,7 +27,7 @@ class Judge:
 
     def __init__(self, trained: Trained, *, datamodule: LightningDataModule, accelerator: str) -> None:
         self._trained = trained
-        self._datamodule = datamodule
+        self.datamodule: Any = datamodule
         self._accelerator = accelerator
         self._trainer = self._made(folder=trained.folder, watching=("progress",))
         self.monitor: str = trained.config["task"]["monitor"]
@@ -39,18 +39,18 @@ class Judge:
 
     def validate(self) -> Measures:
         """Measures on validation; a verifier is calibrated by it, too."""
-        return plain(self._trainer.validate(self._trained.task, datamodule=self._datamodule, verbose=False))
+        return plain(self._trainer.validate(self._trained.task, datamodule=self.datamodule, verbose=False))
 
     def test(self, *, folder: Path) -> Measures:
         """Measures on test, with pictures in the folder."""
         trainer = self._made(folder=folder, watching=("progress", "figures"))
-        return plain(trainer.test(self._trained.task, datamodule=self._datamodule, verbose=False))
+        return plain(trainer.test(self._trained.task, datamodule=self.datamodule, verbose=False))
 
     def recompute_statistics(self) -> None:
         """Measure batch-norm statistics of weights that were averaged; only after `validate`."""
         task, strategy = self._trained.task, self._trainer.strategy
         task.to(strategy.root_device)
-        loader: Any = self._datamodule.train_dataloader()
+        loader: Any = self.datamodule.train_dataloader()
         batches = track(loader, "batch-norm statistics", console=console, transient=True)
         recompute(task, batches, to_device=strategy.batch_to_device)
 

@@ -11,7 +11,9 @@ from pipeline.compose import Composed
 from pipeline.session import Session, opened
 from pipeline.work.average_judge import Judge, Measures
 from pipeline.work.average_report import Sides
+from pipeline.work.keeping import keep_network
 from pipeline.work.loading import Trained
+from pipeline.work.report import record_size
 
 # Of a checkpoint what measuring needs; there is nothing to go on training with.
 _NEEDED = ("epoch", "global_step", "pytorch-lightning_version")
@@ -39,11 +41,13 @@ def keep(composed: Composed, *, trained: Trained, judge: Judge, sides: Sides) ->
         }
         path = _save(session, trained=trained, state=state, made_of=made_of)
         record.update_facts(session.folder, checkpoint=str(path.relative_to(session.folder)), average=made_of)
+        session.keep_input(judge.datamodule.summary())
+        record_size(session, trained.task)
         test = judge.test(folder=session.folder)
         compared = {f"parent/{name}": value for name, value in sides.before.items()}
         measures = {**compared, **sides.after, **test}
         session.keep_file(record.write_metrics(session.folder, measures))
-        session.keep_file(path, "checkpoints")
+        keep_network(session, path)
         _tell(session, measures=measures, made_of=made_of)
     return session, test
 

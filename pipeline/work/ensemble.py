@@ -20,8 +20,10 @@ from pipeline.session import Session, opened
 from pipeline.work.ensemble_gain import gain
 from pipeline.work.ensemble_members import joined, labels, load_members, measured
 from pipeline.work.ensemble_report import Compared, show, write
+from pipeline.work.keeping import keep_network
 from pipeline.work.loading import Trained, check_classes, data_of
 from pipeline.work.measuring import check_monitor
+from pipeline.work.report import record_size
 
 Weights = list[float] | Literal["fitted"] | None
 
@@ -137,8 +139,7 @@ def _compare(
     fits: bool,
 ) -> Compared:
     """Every member by itself, then all together."""
-    if session.tracker is not None:
-        session.tracker.log_input(datamodule.summary())
+    session.keep_input(datamodule.summary())
     where = {"config": config, "accelerator": config["trainer"]["accelerator"], "folder": session.folder}
     found = []
     for number, (trained, label) in enumerate(zip(team, labels(team), strict=True), 1):
@@ -184,7 +185,8 @@ def _keep(session: Session, *, task: Any, team: Sequence[Trained], config: dict[
         checkpoint=str(path.relative_to(session.folder)),
         ensemble={"parents": parents, "fusion": task.fusion, "weights": task.weights},
     )
-    session.keep_file(path, "checkpoints")
+    keep_network(session, path)
+    record_size(session, task)
     if session.tracker is not None:
         session.tracker.log_tags({ENSEMBLE: task.fusion, "parents": " ".join(parents)})
     return path

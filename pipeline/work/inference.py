@@ -1,6 +1,6 @@
 """A trained network's answers for image files, batch by batch; a broken file does not stop the others."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,7 @@ def answers(
     device: torch.device,
     doing: str,
     dataset: Dataset[Any] | None = None,
-) -> Iterator[Answer]:
+) -> Generator[Answer]:
     """Ask a network about files, in their order, with a progress bar.
 
     Args:

@@ -12,6 +12,7 @@ from pipeline.callbacks.device_use import DeviceUse
 from pipeline.console import console
 from pipeline.effective_batch import rule_of
 from pipeline.environment import device_name
+from pipeline.history_file import HISTORY_FILE, read_history
 from pipeline.painting import needs_style, paints_others
 from pipeline.panels import RunFacts, RunResult, first_panel, last_panel, shown_path
 from pipeline.session import Session
@@ -109,14 +110,21 @@ def _device(trainer: Trainer) -> str:
     return device_name() if name != "cpu" else f"CPU, {device_name()}"
 
 
-def record_use(session: Session, use: DeviceUse, *, precision: str) -> None:
-    """Keep with the run what it computed with, how fast, and with how much memory.
+def record_use(session: Session, use: DeviceUse, *, precision: str, seconds: float) -> None:
+    """Keep with the run what it computed with, how long, how fast, and with how much memory.
 
     Args:
         session: The run.
         use: After training.
         precision: The word that `trainer.precision=auto` became.
+        seconds: That training took, since this process began.
     """
+    # A run that was interrupted has taken longer.
+    epochs = read_history(session.folder / HISTORY_FILE)
+    total = round(max(seconds, sum(row["seconds"] for row in epochs)), 3)
+    record.update_facts(session.folder, seconds=total)
+    if session.logger is not None:
+        session.logger.log_metrics({"cost/seconds": total})
     measured = {"images_per_second": use.images_per_second, "peak_memory_gib": use.peak_memory / 2**30}
     found = {name: round(value, 3) for name, value in measured.items() if value}
     record.update_facts(session.folder, device=device_name(), precision=precision, **found)
@@ -124,6 +132,19 @@ def record_use(session: Session, use: DeviceUse, *, precision: str) -> None:
         session.logger.log_metrics({f"system/{name}": value for name, value in found.items()})
     if session.tracker is not None:
         session.tracker.log_tags({"precision": precision})
+
+
+def record_size(session: Session, task: Any) -> None:
+    """Keep with the run how many weights its network has; of an ensemble, those of all members.
+
+    Args:
+        session: The run.
+        task: Around the network.
+    """
+    count = sum(each.numel() for member in task.team for each in member.model.parameters())
+    record.update_facts(session.folder, parameters=count)
+    if session.logger is not None:
+        session.logger.log_metrics({"cost/parameters": count})
 
 
 def show_last_panel(

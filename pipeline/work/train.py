@@ -14,6 +14,7 @@ from pipeline.callbacks.checkpoint_record import CheckpointRecord
 from pipeline.callbacks.device_use import DeviceUse
 from pipeline.callbacks.graceful_stop import GracefulStop
 from pipeline.callbacks.keep_last import asked_by, is_asked_to_end
+from pipeline.callbacks.pruning import pruning, was_pruned
 from pipeline.callbacks.step_seed import StepSeed
 from pipeline.compose import Composed
 from pipeline.console import console
@@ -24,8 +25,9 @@ from pipeline.meeting import leave_together
 from pipeline.session import Session, follows, opened
 from pipeline.stopping import STOP
 from pipeline.work.batch_size import with_largest_batch
+from pipeline.work.keeping import keep_network
 from pipeline.work.preparing import Speed, prepared
-from pipeline.work.report import record_use, show_first_panel, show_last_panel, show_stopped
+from pipeline.work.report import record_size, record_use, show_first_panel, show_last_panel, show_stopped
 
 log = logging.getLogger(__name__)
 
@@ -79,8 +81,7 @@ def _train(
     use = DeviceUse()
     metadata = dict(datamodule.metadata)  # type: ignore[attr-defined]
     trainer = _trainer(session, config=config, metadata=metadata, use=use)
-    if session.tracker is not None:
-        session.tracker.log_input(datamodule.summary())  # type: ignore[attr-defined]
+    session.keep_input(datamodule.summary())  # type: ignore[attr-defined]
     rate = scale_rate(
         task, config=config, processes=trainer.world_size, accumulated=trainer.accumulate_grad_batches
     )
@@ -90,9 +91,13 @@ def _train(
     _fit(session, trainer=trainer, task=task, datamodule=datamodule)
     seconds = time.monotonic() - started
     kept = _kept_weights(trainer, session=session)
-    measures = _measure(trainer, task=task, datamodule=datamodule, kept=kept)
+    pruned = was_pruned(trainer)
+    measures = _measure(trainer, task=task, datamodule=datamodule, kept=kept, tests=not pruned)
     if session.leads:
-        record_use(session, use, precision=str(trainer.precision))
+        if pruned:
+            _mark_pruned(session)
+        record_use(session, use, precision=str(trainer.precision), seconds=seconds)
+        record_size(session, task)
         _close(
             session,
             config=config,
@@ -113,6 +118,7 @@ def _trainer(
         CheckpointRecord(record=kept_in_checkpoint),
         use,
         AverageStatistics(),
+        *pruning(),
         GracefulStop(),
     ]
     chosen = build.callbacks(config, folder=session.folder)
@@ -147,14 +153,27 @@ def _kept_weights(trainer: Trainer, *, session: Session) -> Path | None:
     return path
 
 
+def _mark_pruned(session: Session) -> None:
+    """Say that it was ended as hopeless: nobody chooses it, and it is not tested."""
+    record.update_facts(session.folder, pruned=True)
+    if session.tracker is not None:
+        session.tracker.log_tags({"pruned": "true"})
+    console.print("[bold yellow]pruned[/]: other trials of the sweep are better; it is not tested")
+
+
 def _measure(
-    trainer: Trainer, *, task: LightningModule, datamodule: LightningDataModule, kept: Path | None
+    trainer: Trainer,
+    *,
+    task: LightningModule,
+    datamodule: LightningDataModule,
+    kept: Path | None,
+    tests: bool,
 ) -> dict[str, float]:
-    """Measures on validation and test with the kept weights; training's last ones beside them."""
+    """Measures on validation, and where asked on test, with the kept weights; training's last beside them."""
     measures = {
         key: float(value) for key, value in trainer.callback_metrics.items() if key.startswith("train/")
     }
-    for evaluate in (trainer.validate, trainer.test):
+    for evaluate in (trainer.validate, trainer.test) if tests else (trainer.validate,):
         results = evaluate(task, datamodule=datamodule, ckpt_path=kept, weights_only=True, verbose=False)
         measures.update({key: float(value) for result in results for key, value in result.items()})
     return measures
@@ -190,7 +209,7 @@ def _close(
     if session.logger is not None:
         session.logger.log_metrics(named)
     if kept is not None:
-        session.keep_file(kept, "checkpoints")
+        keep_network(session, kept)
     show_last_panel(
         session,
         config=config,

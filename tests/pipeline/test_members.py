@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import ensemble, members, requeue
+from pipeline import crew, ensemble, members, places, requeue
 from pipeline.compose import Composed, compose_plain, settings_of
 from pipeline.errors import Mistake
 
@@ -45,8 +45,8 @@ def composed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Composed:
     monkeypatch.setattr(sys, "executable", str(fake))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(members, "usable_cores", lambda: 6)
-    monkeypatch.setattr(members.shutil, "which", lambda _: None)
+    monkeypatch.setattr(crew, "usable_cores", lambda: 6)
+    monkeypatch.setattr(places.shutil, "which", lambda _: None)
     (tmp_path / "codes.json").write_text("{}")
     words = ["model=lenet5", "members=3", "seed=4", "fusion=majority"]
     config = compose_plain(verb="ensemble", overrides=words)
@@ -120,7 +120,7 @@ def test_a_member_sees_all_the_gpus_it_trains_on(
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3,4")
     trainer = {**composed.config["trainer"], "accelerator": "auto", "devices": devices}
     whole = replace(composed, config={**composed.config, "trainer": trainer})
-    assert members._places(with_settings(whole, jobs=jobs)) == expected
+    assert places.places(trainer=whole.config["trainer"], jobs=jobs) == expected
 
 
 def test_on_a_cpu_jobs_says_how_many(composed: Composed) -> None:
@@ -217,11 +217,11 @@ def test_gpus_are_counted_without_torch(monkeypatch: pytest.MonkeyPatch, tmp_pat
     tool = tmp_path / "nvidia-smi"
     tool.write_text("#!/bin/sh\necho 'GPU 0: one'\necho '  MIG: a part'\necho 'GPU 1: two'\n")
     tool.chmod(0o755)
-    monkeypatch.setattr(members.shutil, "which", lambda _: str(tool))
-    assert members.visible_gpus() == ["0", "1"]
+    monkeypatch.setattr(places.shutil, "which", lambda _: str(tool))
+    assert places.visible_gpus() == ["0", "1"]
     tool.write_text("#!/bin/sh\nexit 9\n")
-    assert members.visible_gpus() == []
+    assert places.visible_gpus() == []
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-1a,-1")
-    assert members.visible_gpus() == ["GPU-1a"]
+    assert places.visible_gpus() == ["GPU-1a"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert members.visible_gpus() == []
+    assert places.visible_gpus() == []

@@ -17,8 +17,9 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from pipeline import progress_view
 from pipeline.callbacks import progress
-from pipeline.callbacks.history import HISTORY_FILE, History, read_history
+from pipeline.callbacks.history import History
 from pipeline.callbacks.progress import Progress
+from pipeline.history_file import HISTORY_FILE, read_history
 from pipeline.progress_view import Pace, View, epoch_line
 
 BATCHES = 6

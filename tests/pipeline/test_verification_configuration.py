@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import build, compose
+from pipeline import build, compose, typed_words
 from pipeline.compose import Composed, compose_file, compose_plain, problems_of
 from pipeline.errors import Mistake
 from pipeline.fitting import names_for_task, networks, recipes_for_task, tasks_with_networks
@@ -155,7 +155,9 @@ def test_a_wrong_network_is_one_message(
 def test_several_networks_are_several_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIPELINE_ROOT", str(tmp_path))
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
-    monkeypatch.setattr(sys, "argv", ["pipeline.train", VERIFICATION, "network=resnet8,lenet5", "--multirun"])
+    in_here = ("hydra/sweeper=basic", "hydra/launcher=basic")
+    words = [VERIFICATION, "network=resnet8,lenet5", *in_here, "--multirun"]
+    monkeypatch.setattr(sys, "argv", ["pipeline.train", *words])
     chosen: list[str] = []
 
     def start(composed: Composed) -> int:
@@ -173,7 +175,7 @@ def test_a_resumed_run_keeps_its_network(monkeypatch: pytest.MonkeyPatch) -> Non
         verb="train",
         config={},
         settings={"resume": "0123"},
-        overrides=[f"{compose.NETWORK}=lenet5"],
+        overrides=[f"{typed_words.NETWORK}=lenet5"],
         root=Path(),
         show_traceback=False,
     )

@@ -1,0 +1,1 @@
+"""Runs side by side: read, grouped, ordered, told apart from chance, and shown."""
