@@ -8,7 +8,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from pipeline.bootstrap import Interval
 from pipeline.figures import BLUE, GREEN, GREY, INK, ORANGE, new_figure, short_name, tidy
@@ -84,6 +84,7 @@ def cost_figure(points: Mapping[str, tuple[float, float]], *, name: str, cost: s
     spends = [spent for spent, _ in points.values()]
     if min(spends) > 0 and max(spends) > 5 * min(spends):
         axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
     axes.set(title=f"{name} over {cost}", xlabel=cost, ylabel=name)
     axes.margins(x=0.3, y=0.18)
     tidy(axes)

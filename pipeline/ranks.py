@@ -147,7 +147,7 @@ def _refuse_what_is_single(composed: Composed, rank: Rank) -> None:
     if composed.verb != "train":
         raise Mistake(f"{composed.verb} is one command, not several: start it without {rank.starter}")
     if _is_sweep():
-        raise Mistake(f"--multirun inside {rank.starter}: start {rank.starter} once for each run instead")
+        raise _several_sweeps(rank)
     if composed.settings.get("batch_size_finder"):
         raise Mistake(
             f"batch_size_finder=true looks in one process; find it without {rank.starter}, and give it to "
@@ -196,6 +196,21 @@ def refuse_several(composed: Composed) -> None:
     rank = started_by(composed.config)
     if rank is not None:
         _refuse_what_is_single(composed, rank)
+
+
+def refuse_sweep() -> None:
+    """Refuse a sweep that torchrun or srun has started several times: it would be as many sweeps.
+
+    Raises:
+        Mistake: One of them has.
+    """
+    rank = started_by({})
+    if rank is not None:
+        raise _several_sweeps(rank)
+
+
+def _several_sweeps(rank: Rank) -> Mistake:
+    return Mistake(f"--multirun inside {rank.starter}: start {rank.starter} once for each run instead")
 
 
 def worker_environment(rank: Rank | None) -> dict[str, str]:

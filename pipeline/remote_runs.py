@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # Tags come from a server and become names of folders.
 _FOLDER_NAME = re.compile(r"\w[\w.-]*")
 _NEEDED = ("config.yaml", "checkpoints")
+_WELCOME = "metrics.json"
 
 
 def find_or_fetch(*, root: Path, name: str, task: str | None, key: str = "run") -> Run:
@@ -68,7 +69,8 @@ def _fetch(*, root: Path, run_id: str) -> bool:
 
 
 def _download(client: "MlflowClient", run: "ServerRun", *, folder: Path) -> None:
-    for name in _NEEDED:
+    there = [file.path for file in client.list_artifacts(run.info.run_id)]
+    for name in (*_NEEDED, *([_WELCOME] if _WELCOME in there else [])):
         client.download_artifacts(run.info.run_id, name, str(folder))
     kept = sorted((folder / "checkpoints").glob("*.ckpt"))
     facts = {"checkpoint": str(kept[0].relative_to(folder))} if kept else {}

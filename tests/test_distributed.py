@@ -116,5 +116,5 @@ def test_a_sweep_of_distributed_runs_is_as_many_runs(tmp_path: Path) -> None:
     configs = [yaml.safe_load((folder / "config.yaml").read_text()) for folder in folders]
     assert sorted(config["optimizer"]["lr"] for config in configs) == [0.001, 0.01]
     assert {status for _, status in runs_in_mlflow(tmp_path)} == {"FINISHED"}
-    assert len(runs_in_mlflow(tmp_path)) == 2
+    assert len(runs_in_mlflow(tmp_path)) == 3, "two, and the sweep above them"
     assert answer.out.count("2 processes x batch") == 2

@@ -8,7 +8,7 @@ from pipeline.comparing.choosing import Chosen, in_words
 from pipeline.comparing.differing import FOLD, SEEDS, differing_keys, short_names
 from pipeline.comparing.groups import Group, alone, grouped
 from pipeline.comparing.listed import KIND, Listed
-from pipeline.comparing.measures import in_full, mode_of, shown_names, watched
+from pipeline.comparing.measures import in_full, known_names, mode_of, shown_names, watched
 
 _TWO = 2
 
@@ -59,14 +59,14 @@ def leaderboard(chosen: Chosen, *, sort: str | None, metrics: Sequence[str] | No
 
     Args:
         chosen: The runs.
-        sort: Name of a measure or cost; None: what their training watched.
+        sort: Name of a measure or cost; None: what a sweep looked for, or else what their training watched.
         metrics: Names of the measures that are shown; None: a few of the task's.
 
     Raises:
         Mistake: No run has such a measure.
     """
     runs = chosen.runs
-    first = in_full(sort, runs=runs, key="sort") if sort else watched(runs)
+    first = in_full(sort, runs=runs, key="sort") if sort else _looked_for(chosen) or watched(runs)
     shown = [in_full(name, runs=runs, key="metrics") for name in metrics] if metrics else []
     measures = list(dict.fromkeys(shown)) or shown_names(runs, first=first)
     grouping = alone(runs) if chosen.named and len(runs) == _TWO else grouped(runs)
@@ -85,6 +85,13 @@ def leaderboard(chosen: Chosen, *, sort: str | None, metrics: Sequence[str] | No
         notes=[*_notes(chosen, repeated=grouping.repeated), *_other_losses(first, keys)],
         warnings=other_data(kept),
     )
+
+
+def _looked_for(chosen: Chosen) -> str:
+    """The first objective of a sweep: whose best trial is chosen by test is chosen by luck, too."""
+    objectives = chosen.sweep.objectives if chosen.sweep else {}
+    known = known_names(chosen.runs)
+    return next((name for name in objectives if name in known), "")
 
 
 def _ordered(groups: Sequence[Group], *, by: str, mode: str) -> list[Group]:

@@ -52,14 +52,14 @@ def watched(runs: Sequence[Listed]) -> str:
 
 
 def shown_names(runs: Sequence[Listed], *, first: str) -> list[str]:
-    """The measures of a table: what it is ordered by, then those that the task's file lists first."""
-    stage = first.partition("/")[0] if "/" in first else "test"
-    of_task: list[str] = [
-        f"{stage}/{name}" for listed in runs for name in listed.config.get("measures") or {}
-    ]
+    """The measures of a table: what it is ordered by, then of test those that the task's file lists first."""
     known = set(known_names(runs))
+    plain = dict.fromkeys(name for listed in runs for name in listed.config.get("measures") or {})
+    stage = first.partition("/")[0] if "/" in first else "val"
+    of_test = [f"test/{name}" for name in plain]
+    others = of_test if known.intersection(of_test) else [f"{stage}/{name}" for name in plain]
     own = [] if first in COSTS else [first]
-    return [name for name in dict.fromkeys([*own, *of_task]) if name in known][:SHOWN]
+    return [name for name in dict.fromkeys([*own, *others]) if name in known][:SHOWN]
 
 
 def mode_of(name: str, *, runs: Sequence[Listed]) -> str:

@@ -7,7 +7,7 @@ STYLE = """
 --band:#1b2228;--accent:#76aee4;--warn:#f0b070;--warnground:#33271a}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--ground);color:var(--ink);font:15px/1.5 system-ui,sans-serif}
-main{max-width:1180px;margin:0 auto;padding:28px 20px 60px}
+main{max-width:1240px;margin:0 auto;padding:28px 20px 60px}
 h1{font-size:24px;margin:0}h2{font-size:17px;margin:26px 0 6px}
 ul{margin:0;padding-left:20px}li{margin:3px 0}
 .quiet,small,dd small{color:var(--quiet)}p.quiet{margin:4px 0}
@@ -20,7 +20,7 @@ th button:hover,th button:focus-visible{color:var(--accent)}
 th.sorted button::after{content:" \\25BE";color:var(--accent)}
 th.sorted.up button::after{content:" \\25B4"}
 td{padding:5px 10px 5px 0;border-bottom:1px solid var(--line);white-space:nowrap}
-td.number,th.number{text-align:right;padding-right:22px}
+td.number,th.number{text-align:right;padding-right:16px}
 tbody tr:hover{background:var(--band)}
 td:first-child{font-family:ui-monospace,monospace;font-size:13px}
 details{margin-top:14px}summary{cursor:pointer;color:var(--quiet)}

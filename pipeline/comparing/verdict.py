@@ -2,6 +2,7 @@
 
 import json
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -123,9 +124,11 @@ def between_seeds(
     from scipy import stats
 
     sign = 1.0 if mode == "max" else -1.0
-    found = stats.ttest_ind(
-        [sign * value for value in first], [sign * value for value in second], equal_var=False
-    )
+    samples = [[sign * value for value in values] for values in (first, second)]
+    with warnings.catch_warnings():
+        # All trainings of one group may well have come to the same.
+        warnings.filterwarnings("ignore", "Precision loss", RuntimeWarning)
+        found = stats.ttest_ind(*samples, equal_var=False)
     reach = found.confidence_interval(CONFIDENCE)
     middle = sign * (sum(first) / len(first) - sum(second) / len(second))
     gain = Interval(value=middle, low=float(reach.low), high=float(reach.high))
@@ -168,7 +171,7 @@ def _sentence(one: Paired, *, names: Sequence[str], task: str) -> str:
     text = _better(one.gain.value, names=names, name=one.name, task=task)
     values = " against ".join(f"{value:.4f}" for value in _in_order(one))
     low, high = one.gain.low, one.gain.high
-    may_be_chance = " (may be chance)" if math.isfinite(low) and low <= 0 <= high else ""
+    may_be_chance = " (may be chance)" if one.gain.value and low <= 0 <= high else ""
     return f"{text} ({values}){_between(one.gain, name=one.name, task=task)}{may_be_chance}"
 
 

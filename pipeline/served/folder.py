@@ -14,7 +14,6 @@ from typing import Any
 import pandas as pd
 import yaml
 from mlflow.models import Model, ModelSignature
-from mlflow.pyfunc import add_to_model
 
 DATA = "data/network"
 """What the loader is handed, in the model's folder."""
@@ -49,13 +48,14 @@ def write_description(
     model = Model(metadata=dict(facts), saved_input_example_info=_write_example(folder, example))
     model.signature = signature
     model.model_size_bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    add_to_model(
-        model,
+    model.add_flavor(
+        "python_function",
         loader_module=loader.stem,
         data=DATA,
         code=_CODE,
-        conda_env=_CONDA,
-        python_env=_PYTHON,
+        env={"conda": _CONDA, "virtualenv": _PYTHON},
+        python_version=platform.python_version(),
+        streamable=False,
     )
     model.save(str(folder / "MLmodel"))
 

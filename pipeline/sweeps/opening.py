@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from pipeline import requeue
-from pipeline.compose import Composed
 from pipeline.errors import Mistake
-from pipeline.ranks import refuse_several
 from pipeline.runs import outputs
 from pipeline.sweeps.checking import JobCheck, check_all
 from pipeline.sweeps.folder import SWEEPS, Sweep, all_sweeps, find_sweep
@@ -107,16 +105,6 @@ def wanted(
         flags=_flags(),
         root=root,
     )
-
-
-def refuse_ranks(root: Path) -> None:
-    """Refuse a sweep that torchrun or srun has started several times.
-
-    Raises:
-        Mistake: One of them has.
-    """
-    nothing = Composed(verb="train", config={}, settings={}, overrides=[], root=root, show_traceback=False)
-    refuse_several(nothing)
 
 
 def _refuse_words(typed: Typed, *, settings: SearchSettings) -> None:

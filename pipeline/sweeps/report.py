@@ -12,7 +12,7 @@ from rich.text import Text
 
 from pipeline.console import console
 from pipeline.panels import command_lines, label_rows, shown_address, shown_path, shown_time
-from pipeline.sweeps.best import ranked
+from pipeline.sweeps.best import front, ranked
 from pipeline.sweeps.folder import Sweep
 from pipeline.sweeps.jobs import Result
 from pipeline.sweeps.remains import BEST, Remains, train_command
@@ -150,6 +150,7 @@ def _rows(
     return {
         "best": found,
         "by": words,
+        "front": _front(sweep, results) if len(goals) > 1 and best else "",
         "depends on": _importance(remains, finished=len(best)),
         "folder": shown_path(sweep.folder),
         "holding": " · ".join(folders),
@@ -157,6 +158,12 @@ def _rows(
             part for part in (shown_address(address), f"run {sweep.sweep_id[:8]}" if address else "") if part
         ),
     }
+
+
+def _front(sweep: Sweep, results: Sequence[Result]) -> str:
+    """The trials among which only a person can choose."""
+    numbers = [result.trial.number for result in front(results, sweep.objectives)]
+    return f"no other beats trial {', '.join(map(str, numbers))}: experiment=trial_{numbers[0]}"
 
 
 def _importance(remains: Remains, *, finished: int) -> str:

@@ -8,9 +8,10 @@ from hydra.plugins.sweeper import Sweeper
 
 from pipeline import requeue
 from pipeline.compose import project_root
+from pipeline.ranks import refuse_sweep
 from pipeline.sweeps.checking import JobCheck
 from pipeline.sweeps.launcher import HOME, ProcessLauncher
-from pipeline.sweeps.opening import refuse_ranks, wanted
+from pipeline.sweeps.opening import wanted
 from pipeline.sweeps.sweeping import Sweeping
 from pipeline.sweeps.typed_settings import read_settings
 from pipeline.sweeps.words import taken_apart
@@ -47,7 +48,7 @@ class SearchSweeper(Sweeper):
         from omegaconf import OmegaConf
 
         root = project_root()
-        refuse_ranks(root)
+        refuse_sweep()
         said = OmegaConf.to_container(self._config.hydra.sweeper, resolve=True)
         assert isinstance(said, dict)
         settings = read_settings({str(key): value for key, value in said.items()})

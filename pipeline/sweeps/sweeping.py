@@ -154,8 +154,8 @@ class Sweeping:
             raise runner.problem
         if signal is not None:
             return 128 + signal
-        well = all(outcome.status in ("FINISHED", "PRUNED") for outcome in sweep.outcomes)
-        return 0 if well and all(result.status != "FAILED" for result in runner.results) else EXIT_FAILURE
+        well = all(result.status in ("FINISHED", "PRUNED") for result in runner.results)
+        return 0 if well else EXIT_FAILURE
 
     def _show(self, sweep: Sweep, results: list[Result], *, parent: "Parent | None", status: Ending) -> None:
         from pipeline.sweeps.remains import write_remains

@@ -20,6 +20,7 @@ Ends with 1 where `share_percent` of MLflow is one per cent or more.
 
 import argparse
 import json
+import logging
 import statistics
 import sys
 import tempfile
@@ -33,9 +34,11 @@ from typing import Any
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.loggers import CSVLogger, Logger
+from rich.progress import track
 
 from pipeline import build
 from pipeline.compose import compose_plain
+from pipeline.console import error_console
 from pipeline.environment import device_name
 from pipeline.tracking import MlflowTracker
 from pipeline.tracking_store import prepare_store, tracking_uri
@@ -149,15 +152,15 @@ def place(name: str, *, root: Path, server: str) -> Logger | None:
 
 def line(name: str, costs: Costs, *, baseline: Costs) -> dict[str, Any]:
     """What is printed of a place."""
-    usual, logging = statistics.median(baseline.of(0)), costs.logging / costs.steps
+    usual, told = statistics.median(baseline.of(0)), costs.logging / costs.steps
     row: dict[str, Any] = {"to": name, "steps": costs.steps}
     for measure, word in enumerate(("step", "thread", "process")):
         of_one = costs.of(measure)
         row[f"{word}_ms"] = [round(1e3 * value, 2) for value in (statistics.median(of_one), _spread(of_one))]
         row[f"{word}_beside_nothing"] = beside(of_one, baseline.of(measure))
-    row["logging_us"] = round(1e6 * logging, 1)
+    row["logging_us"] = round(1e6 * told, 1)
     row["logging_thread_us"] = round(1e6 * costs.logging_thread / costs.steps, 1)
-    row["share_percent"] = round(100 * logging / usual, 3)
+    row["share_percent"] = round(100 * told / usual, 3)
     return row
 
 
@@ -176,6 +179,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--steps", type=int, default=66)
     parser.add_argument("--places", default="nothing,csv,sqlite,server")
@@ -189,12 +193,13 @@ def main() -> int:
         if "server" in costs:
             server.start()
             stack.callback(server.kill)
-        for number in range(given.rounds):
-            for name in list(costs)[:: 1 if number % 2 else -1]:
-                logger = place(name, root=root, server=server.uri)
-                measure(config, logger=logger, steps=given.steps, costs=costs[name])
-                if isinstance(logger, MlflowTracker):
-                    logger.finish("FINISHED")
+        # Forth and back, so that a machine that grows slower is so for each of them.
+        turns = [name for number in range(given.rounds) for name in list(costs)[:: 1 if number % 2 else -1]]
+        for name in track(turns, description="measuring", console=error_console):
+            logger = place(name, root=root, server=server.uri)
+            measure(config, logger=logger, steps=given.steps, costs=costs[name])
+            if isinstance(logger, MlflowTracker):
+                logger.finish("FINISHED")
     lines = [line(name, cost, baseline=costs["nothing"]) for name, cost in costs.items()]
     print(json.dumps({"device": device_name(), "threads": torch.get_num_threads(), "rounds": given.rounds}))
     print("\n".join(map(json.dumps, lines)))

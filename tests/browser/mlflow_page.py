@@ -128,7 +128,7 @@ def _shown(text: str) -> str:
     return f"document.body.innerText.includes({json.dumps(text)})"
 
 
-def _search(field: str, text: str) -> str:
+def search(field: str, text: str) -> str:
     """Type into a search field of the page, which draws only the rows and charts that are in view."""
     return f"""(() => {{
         const field = document.querySelector('input[placeholder="{field}"]');
@@ -147,8 +147,8 @@ def look(arguments: argparse.Namespace) -> list[str]:
     run = f"{arguments.address}/#/experiments/{experiment}/runs/{arguments.run_id}"
     has_parameter = _shown(arguments.parameter)
     has_metric = _shown(arguments.metric)
-    find = [_search("Search parameters", arguments.parameter), _search("Search metrics", arguments.metric)]
-    find_chart = _search("Search metric charts", arguments.metric)
+    find = [search("Search parameters", arguments.parameter), search("Search metrics", arguments.metric)]
+    find_chart = search("Search metric charts", arguments.metric)
     curves = "document.querySelectorAll('.js-line').length > 0"
     picture = "[...document.images].some(image => image.naturalWidth > 200)"
     has_figure = _shown(Path(arguments.figure).name)

@@ -20,15 +20,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.browser.mlflow_page import Browser, chromium
+from tests.browser.mlflow_page import Browser, chromium, search
 
 EXPANDER = 'button[data-component-id*="runnamecellrenderer"]'
-SCROLL_DOWN = """[...document.querySelectorAll('*')]
-    .filter(each => each.scrollHeight > each.clientHeight + 50)
-    .filter(each => getComputedStyle(each).overflowY != 'visible')
-    .forEach(each => each.scrollTop = 1e6)"""
 CURVES = "document.querySelectorAll('.js-line').length"
-PICTURE = "[...document.images].filter(image => image.src.includes('images') && image.naturalWidth > 200)"
+PICTURE = "[...document.images].filter(image => image.src.includes('images') && image.naturalWidth > 60)"
 
 
 class Pages:
@@ -72,6 +68,11 @@ class Pages:
     def expect_text(self, text: str) -> None:
         """Wait for a text."""
         self.expect(repr(text), f"document.body.innerText.includes({json.dumps(text)})")
+
+    def find_chart(self, name: str) -> None:
+        """Bring a chart into view, among those whose names hold this one."""
+        self.expect("the search field", search("Search metric charts", name))
+        self.expect_text(name.rpartition("/")[2])
 
     def save(self, name: str) -> None:
         """A picture of what is seen now."""
@@ -129,7 +130,7 @@ def look_at_comparison(pages: Pages, given: argparse.Namespace) -> None:
     )
     for run in runs:
         pages.expect_text(run["info"]["run_name"])
-    pages.expect_text(given.metric)
+    pages.find_chart(given.metric)
     pages.expect("a curve for each run", f"{CURVES} >= {len(runs)}")
     pages.save("mlflow_curves")
 
@@ -143,11 +144,7 @@ def look_at_picture(pages: Pages, given: argparse.Namespace) -> None:
     if len(steps) < 2:
         pages.missing.append(f"{given.name} has pictures of the steps {steps}, not of several")
     pages.open(f"experiments/{run['info']['experiment_id']}/runs/{given.run_id}/model-metrics")
-    pages.expect_text("Add section")
-    for _ in range(5):
-        pages.browser.value(SCROLL_DOWN)
-        time.sleep(1.0)
-    pages.expect_text(given.name)
+    pages.find_chart(given.name)
     pages.expect("a picture", f"{PICTURE}.length")
     first = pages.browser.value(f"{PICTURE}[0]?.src")
     for _ in steps[1:]:
@@ -158,6 +155,8 @@ def look_at_picture(pages: Pages, given: argparse.Namespace) -> None:
             )
         time.sleep(0.5)
     pages.expect("the last picture", f"{PICTURE}.some(image => image.src != {json.dumps(first)})")
+    # MLflow puts all parameters of the run above its pictures, in the same small card.
+    pages.browser.value(f"{PICTURE}[0].scrollIntoView({{block: 'center'}})")
     pages.save("mlflow_picture")
 
 

@@ -29,7 +29,9 @@ print("job", job, "speaks", flush=True)
 going = [word.partition("=")[2] for word in sys.argv if word.startswith("resume=")]
 folder = root / "outputs" / "classification" / "lenet5" / (going[0] if going else f"run_{{job}}_{{number}}")
 facts = {{"run_id": folder.name, "started": time.time(), "started_as": mark, "status": "RUNNING"}}
-write = lambda: (folder / "run.json").write_text(json.dumps(facts))
+def write():
+    (folder / "draft").write_text(json.dumps(facts))
+    (folder / "draft").rename(folder / "run.json")  # whole from the beginning, as a run's is
 def stop(number, _):
     facts["status"] = "KILLED"
     write()

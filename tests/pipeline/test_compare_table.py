@@ -201,7 +201,7 @@ def test_a_narrow_terminal_keeps_what_matters(root: Path) -> None:
 def test_a_sweep_is_its_jobs(root: Path) -> None:
     folder = root / "outputs" / "sweeps" / "2026-01-02_abcd"
     folder.mkdir(parents=True)
-    facts = {"sweep_id": "abcd" * 8, "started": 1.0, "objectives": {"test/top1": "max"}}
+    facts = {"sweep_id": "abcd" * 8, "started": 1.0, "objectives": {"val/top1": "max"}}
     sweep = Sweep(folder=folder, facts={}).update(**facts)
 
     def add(number: int, status: str, run: str | None) -> None:
@@ -217,7 +217,8 @@ def test_a_sweep_is_its_jobs(root: Path) -> None:
     add(3, "PRUNED", f"{11:08x}")
     add(4, "FINISHED", f"{0xDEAD:08x}")
     found = board(root, sweep_name="abcd")
-    assert [group.first.name for group in found.groups] == [f"{10:08x}", f"{0:08x}"]
+    assert [group.first.name for group in found.groups] == [f"{0:08x}", f"{10:08x}"]  # by what it looked for
+    assert list(found.measures) == ["val/top1", "test/loss", "test/top1"]
     assert found.notes == ["not in the table: 1 failed, 1 pruned, 1 gone"]
 
 

@@ -88,7 +88,7 @@ def ids(root: Path, task: str = "classification") -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1500)
 def test_two_classifiers_on_the_same_images(trained: Path) -> None:
     from mlflow import MlflowClient
 
@@ -129,7 +129,7 @@ def test_two_classifiers_on_the_same_images(trained: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1500)
 def test_other_test_images_are_refused(trained: Path, tmp_path: Path) -> None:
     answer = run_verb("train", "model=lenet5", "data.split_seed=5", *SMALL, root=trained)
     assert answer.code == 0, answer.err
@@ -138,7 +138,7 @@ def test_other_test_images_are_refused(trained: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1500)
 def test_two_detectors_on_the_same_images(tmp_path: Path) -> None:
     for seed in range(2):
         words = ("task=detection", "data.scale=light", *SCENES, "logger=none", f"seed={seed}")

@@ -86,6 +86,12 @@ def test_welch_is_as_its_paper_has_it() -> None:
     assert of_loss is not None and of_loss.gain.value == pytest.approx(-found.gain.value)
 
 
+@pytest.mark.filterwarnings("error")
+def test_trainings_that_came_to_the_same_are_no_reason_to_warn() -> None:
+    found = between_seeds([0.9, 0.9, 0.9], [0.8, 0.7], name="test/top1", mode="max")
+    assert found is not None and found.gain.value == pytest.approx(0.15) and 0 < found.p < 1
+
+
 def test_single_trainings_have_no_spread() -> None:
     assert between_seeds([0.9], [0.8, 0.7], name="test/top1", mode="max") is None
     assert between_seeds([0.9, 0.9], [0.9, 0.9], name="test/top1", mode="max") is None

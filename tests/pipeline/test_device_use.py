@@ -79,12 +79,22 @@ def test_what_was_measured_is_kept_with_the_run(tmp_path: Path) -> None:
     session = Session(folder=tmp_path, run_id="1a", logger=logger, resumed=False)
     use = DeviceUse()
     use.images, use.seconds, use.peak_memory = 300, 2.0, 3 * 2**30
-    record_use(session, use, precision="bf16-mixed")
+    record_use(session, use, precision="bf16-mixed", seconds=12.5)
     facts = json.loads((tmp_path / "run.json").read_text())
     assert facts["precision"] == "bf16-mixed"
     assert facts["device"]
     assert (facts["images_per_second"], facts["peak_memory_gib"]) == (150.0, 3.0)
-    assert logged == {"system/images_per_second": 150.0, "system/peak_memory_gib": 3.0}
+    assert facts["seconds"] == 12.5
+    of_device = {"system/images_per_second": 150.0, "system/peak_memory_gib": 3.0}
+    assert logged == {**of_device, "cost/seconds": 12.5}
+
+
+def test_an_interrupted_training_took_as_long_as_its_parts(tmp_path: Path) -> None:
+    session = Session(folder=tmp_path, run_id="1a", logger=None, resumed=True)
+    rows = [{"epoch": epoch, "seconds": 10.0} for epoch in range(3)]
+    (tmp_path / "history.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    record_use(session, DeviceUse(), precision="32-true", seconds=12.5)
+    assert json.loads((tmp_path / "run.json").read_text())["seconds"] == 30.0
 
 
 def fake_nvml() -> ModuleType:

@@ -69,6 +69,17 @@ def test_one_that_fails_leaves_the_others_whole(stage: Stage, capsys: pytest.Cap
     assert "best" in said and "optimizer.lr=0.001" in said
 
 
+def test_one_that_somebody_ends_is_gone_on_with(stage: Stage) -> None:
+    """A signal to a job alone; the sweep trains the others."""
+    stage.tell({1: {"code": 143}})
+    assert stage.run(*PLAIN, RATES) == 1
+    assert statuses(stage) == [(0, "FINISHED"), (1, "KILLED"), (2, "FINISHED")]
+    assert stage.sweep.facts["status"] == "KILLED"
+    stage.tell({})
+    assert stage.run("resume=latest") == 0
+    assert sorted(stage.calls()) == ["0_0", "1_0", "1_1", "2_0"]
+
+
 def test_a_measure_that_is_missing_is_named(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
     stage.tell({0: {"measures": {"val/top5": 1.0}}, 1: {"measures": {"val/top1": None}}})
     assert stage.run(*PLAIN, RATES) == 1

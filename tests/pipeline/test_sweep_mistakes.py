@@ -56,6 +56,15 @@ def test_a_mistake_is_one_message_and_nothing_is_started(
     assert not list(stage.root.glob("outputs/sweeps/*")) and stage.calls() == {}
 
 
+def test_torchrun_starts_no_sweep(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    torchrun = {"TORCHELASTIC_RUN_ID": "1", "RANK": "0", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+    for name, value in torchrun.items():
+        stage.monkeypatch.setenv(name, value)
+    assert stage.run(*PLAIN, RATES) == 2
+    assert "start torchrun once for each run" in capsys.readouterr().err
+    assert stage.calls() == {}
+
+
 def test_several_values_without_a_sweep_are_explained(
     stage: Stage, capsys: pytest.CaptureFixture[str]
 ) -> None:

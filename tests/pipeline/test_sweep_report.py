@@ -285,6 +285,15 @@ def test_the_panel_names_the_best_the_failed_and_what_is_next(tmp_path: Path) ->
     assert "make sweep resume" not in text
 
 
+def test_the_panel_of_two_objectives_names_the_front(tmp_path: Path) -> None:
+    goals = [{"a": 0.5, "b": 1.0}, {"a": 0.9, "b": 3.0}, {"a": 0.4, "b": 2.0}]
+    results = [made_up(number, f"x={number}", goals=[one]) for number, one in enumerate(goals)]
+    sweep = made_up_sweep(tmp_path, results, objectives={"a": "max", "b": "min"}, words=[])
+    assert "no other beats trial 1, 0: experiment=trial_1" in said(sweep, results, tmp_path)
+    files = {path.name for path in (sweep.folder / "experiment").iterdir()}
+    assert files == {"best.yaml", "trial_0.yaml", "trial_1.yaml"}
+
+
 def test_the_panel_of_an_interrupted_sweep_says_how_it_goes_on(tmp_path: Path) -> None:
     results = [made_up(0, "optimizer.lr=1.0", status="KILLED")]
     text = said(made_up_sweep(tmp_path, results, status="KILLED"), results, tmp_path)
