@@ -126,8 +126,6 @@ def _read(run: Run) -> Listed | str:
 
 def _kind(run: Run) -> str:
     """How the network came about: trained, or made of the networks of other runs."""
-    for kind, how in (("average", "which"), ("ensemble", "fusion")):
-        made = run.facts.get(kind)
-        if made:
-            return f"{kind} ({made[how]})"
-    return "trained"
+    if "ensemble" in run.facts:
+        return str(run.facts["ensemble"]["fusion"])  # its model is called ensemble
+    return f"average ({run.facts['average']['which']})" if "average" in run.facts else "trained"

@@ -149,7 +149,7 @@ def test_averages_and_ensembles_are_rows_of_their_own(root: Path) -> None:
     labels = [found.label(group) for group in found.groups]
     assert labels == [
         "average (best_k) lr=0.1",
-        "ensemble (mean_probability) lr=0.1",
+        "mean_probability lr=0.1",
         "average (best_k) lr=0.1",
         "lr=0.01",
         "lr=0.1",

@@ -1,5 +1,6 @@
 """A trained network packed for MLflow: what is in it, and that it answers without this project."""
 
+import fcntl
 import json
 import logging
 import os
@@ -117,6 +118,11 @@ def test_a_network_that_cannot_be_packed_costs_a_warning(
 def test_it_answers_where_this_project_is_not(packed: Path, checkpoint: Path, tmp_path: Path) -> None:
     table = pd.DataFrame({"image": [text_of(path) for path in write_pictures(tmp_path / "pictures")]})
     table.to_json(tmp_path / "table.json")
+    for name in ("dead", "alive"):  # of servers before it
+        (tmp_path / f"vision_pipeline_{name}").mkdir()
+        (tmp_path / f"vision_pipeline_{name}" / ".lock").touch()
+    alive = (tmp_path / "vision_pipeline_alive" / ".lock").open()
+    fcntl.flock(alive, fcntl.LOCK_EX)
     done = subprocess.run(
         [sys.executable, "-P", "-c", ASKING, str(packed), str(tmp_path / "table.json")],
         cwd=tmp_path,
@@ -130,7 +136,9 @@ def test_it_answers_where_this_project_is_not(packed: Path, checkpoint: Path, tm
     told = json.loads(done.stdout.splitlines()[-1])
     assert told["answer"] == load(checkpoint, accelerator="cpu").predict(table).to_dict("records")
     assert Path(told["code"]).is_relative_to(tmp_path), "the code that travels with it has answered"
-    assert not list(tmp_path.glob("vision_pipeline_*")), "and is gone with the process"
+    left = [path.name for path in tmp_path.glob("vision_pipeline_*")]
+    assert left == ["vision_pipeline_alive"], "and is gone with the process, as is what was left behind"
+    alive.close()
     named = set((packed / "requirements.txt").read_text().split())
     assert set(told["packages"]) <= named, "nothing was left out that answering takes"
     assert "torch" in {line.partition("==")[0] for line in told["packages"]}

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
+from pipeline import tracking_pending
 from pipeline.compose import Composed
 from pipeline.errors import Mistake
 from pipeline.sync import chosen
@@ -152,12 +153,13 @@ def test_a_run_without_its_identity_is_named(clean: Path) -> None:
     assert "tracking.json is missing or broken" in send_waiting(waiting, uri=tracking_uri(clean)).why
 
 
-def test_a_parent_goes_before_its_children(clean: Path) -> None:
+def test_a_parent_goes_before_its_children(clean: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     child, folder = leave_behind(clean)
     identity = json.loads((folder / "tracking.json").read_text())
     tags = {"mlflow.parentRunId": "0" * 32}
     (folder / "tracking.json").write_text(json.dumps({**identity, "tags": tags}))
-    parent, _ = leave_behind(clean)
+    parent, other = leave_behind(clean)
+    monkeypatch.setattr(tracking_pending, "_folders", lambda _: [folder, other])
     assert [each.run_id for each in waiting_runs(clean)] == [parent, child]
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline import tracking_queue
 from pipeline.tracking_entries import without_repetitions
-from pipeline.tracking_file import PENDING_FILE, Entry
+from pipeline.tracking_file import PENDING_FILE, Entry, PendingFile
 from pipeline.tracking_queue import Outbox
 
 
@@ -143,23 +143,28 @@ def test_an_outage_does_not_write_the_file_again_and_again(tmp_path: Path) -> No
 
 
 def test_a_full_disk_keeps_entries_in_memory_until_there_is_room(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / PENDING_FILE).symlink_to("/dev/full")
     answers = False
     outbox = Outbox(send=lambda _: answers, interval=1)
     outbox._folder = tmp_path  # an empty file can be opened on a full disk, /dev/full cannot be read
-    outbox._file = tracking_queue.PendingFile(tmp_path / PENDING_FILE)
+    outbox._file = PendingFile(tmp_path / PENDING_FILE)
     for step in (1, 2):
         outbox.put([metric(step)])
     said = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert len(said) == 1
     assert "No space left on device" in said[0]
     assert "wait in memory" in said[0]
-    assert not outbox.drain()  # the server is away too, but there is room for a new file by now
-    assert lines(tmp_path) == ["metric a1", "metric a2"]
+    monkeypatch.setattr(PendingFile, "draft", lambda *_: False)
+    assert not outbox.drain()  # still no room
     outbox.put([metric(3)])
+    assert len(caplog.records) == 1, "once is enough"
+    monkeypatch.undo()
+    assert not outbox.drain()  # the server is away too, but there is room for a new file by now
     assert lines(tmp_path) == ["metric a1", "metric a2", "metric a3"]
+    outbox.put([metric(4)])
+    assert lines(tmp_path) == ["metric a1", "metric a2", "metric a3", "metric a4"]
     answers = True
     assert outbox.drain()
     assert not (tmp_path / PENDING_FILE).exists()
