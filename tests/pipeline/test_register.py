@@ -14,6 +14,7 @@ from pipeline.registry import check_alias, check_name, registry, run_of_model, w
 from pipeline.runs import Run
 from pipeline.tracking import MlflowTracker
 from pipeline.tracking_models import model_of
+from pipeline.tracking_store import prepare_store, tracking_uri
 from pipeline.work.register import Wish, registered, server_run_id
 from pipeline.work.register_panel import panel
 from tests.commands import AT_ONCE, run_verb
@@ -23,10 +24,20 @@ from tests.tracked import Server, attached, start
 pytestmark = pytest.mark.usefixtures("no_server_of_the_person")
 
 
+@pytest.fixture(autouse=True)
+def no_server_of_another_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow's own server, where a test runs it in this process, sets these for all of it."""
+    monkeypatch.setattr("mlflow.tracking._tracking_service.utils._tracking_uri", None)
+    monkeypatch.setattr("mlflow.tracking._model_registry.utils._registry_uri", None)
+
+
 @pytest.fixture(scope="module")
 def tracker(root: Path) -> MlflowTracker:
-    """A run with a model."""
-    found = start(root)
+    """A run with a model; by its database, whatever a server of an earlier test left in the environment."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        prepare_store(tracking_uri(root))
+        found = start(root)
     folder = attached(root, found)
     found.log_model(packed(folder))
     found.finish("FINISHED")
@@ -125,7 +136,9 @@ def test_a_registered_model_is_the_run_that_trained_it(root: Path, tracker: Mlfl
     assert with_run_ids({"run": "latest", "runs": None}, root=root) == {"run": "latest", "runs": None}
 
 
-def test_a_run_that_began_during_an_outage_is_known_by_its_own_id(server: Server, root: Path) -> None:
+def test_a_run_that_began_during_an_outage_is_known_by_its_own_id(
+    server: Server, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     server.stop()
     tracker = start(root, uri=server.uri)
     folder = attached(root, tracker)
@@ -135,9 +148,11 @@ def test_a_run_that_began_during_an_outage_is_known_by_its_own_id(server: Server
     tracker.finish("FINISHED")
     found = server_run_id(run_of(tracker), uri=server.uri)
     assert found != tracker.run_id
-    tracker.client.create_registered_model("after")
-    with registry(root) as client:  # the server's own database
-        other_version(client, "after", run_id=found)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
+    with registry(root) as client:
+        model = model_of(client, found)
+        assert model is not None
+        assert registered(client, model=model, run=run_of(tracker), wish=wish("after")).version == 1
     assert run_of_model(root=root, name="models:/after/1") == tracker.run_id
 
 
