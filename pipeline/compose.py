@@ -111,7 +111,7 @@ def run_verb(*, verb: str, start: Callable[[Composed], int]) -> int:
         words = list(_given().overrides)
         _show(Mistake(explained(verb=verb, words=words, error=error)), show_traceback=show_traceback)
         return EXIT_MISTAKE
-    return of_sweep[-1] if of_sweep else max(codes, default=0)
+    return max(of_sweep or codes, default=0)
 
 
 def _show(mistake: Mistake, *, show_traceback: bool) -> None:

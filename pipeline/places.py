@@ -35,8 +35,7 @@ def places(
             f"{trainer.get('accelerator')}; give at most as many, or leave it out"
         )
     each = devices_per_job or _devices_of_one(trainer.get("devices", 1))
-    is_packed = devices_per_job is not None or each == 1
-    count = jobs or (max(1, len(gpus) // max(1, each)) if is_packed else 1)
+    count = jobs or (max(1, len(gpus) // each) if each else 1)
     groups = [gpus[first : first + each] for first in range(0, len(gpus) - each + 1, each)] if each else []
     if not groups or (count == 1 and devices_per_job is None):
         return [""] * count

@@ -21,7 +21,8 @@ def register_plugins(*, ended: Callable[[int], None]) -> None:
     from pipeline.sweeps.sweeper import SearchSweeper
 
     module = ModuleType(HOME)
-    for base, own in ((ProcessLauncher, {}), (SearchSweeper, {"ended": staticmethod(ended)})):
+    own = {"ended": staticmethod(ended)}
+    for base in (ProcessLauncher, SearchSweeper):
         body = {"__module__": HOME, "__doc__": base.__doc__}
         setattr(module, base.__name__, type(base.__name__, (base,), {**body, **own}))
         # What is registered is a twin. It is not what the module holds, hence cloudpickle takes all of it

@@ -117,9 +117,10 @@ def between_seeds(
         mode: Whether `max` or `min` of it is better.
 
     Returns:
-        None with fewer than two trainings in a group, or where all of both came to the same.
+        None with fewer than two trainings in a group, or where those of each came to the same: without any
+        spread nothing is known of chance.
     """
-    if min(len(first), len(second)) < 2 or len({*first, *second}) < 2:
+    if min(len(first), len(second)) < 2 or len({*first}) == len({*second}) == 1:
         return None
     from scipy import stats
 

@@ -32,6 +32,10 @@ class ProcessLauncher(Launcher):
         self._devices = devices_per_job
         self._trainer: dict[str, Any] = {}
 
+    @staticmethod
+    def ended(code: int) -> None:
+        """Is told the worst exit code of jobs for a sweeper that is not ours; `pipeline.plugins` sets it."""
+
     def setup(self, *, hydra_context: Any, task_function: Any, config: Any) -> None:
         """Hydra's first call."""
         self._trainer = dict(config.get("trainer") or {})
@@ -74,6 +78,7 @@ class ProcessLauncher(Launcher):
                     codes |= {trained.number: trained.code for trained in crew.ended()}
         if crew.signal is not None:
             raise KeyboardInterrupt
+        self.ended(max(codes.values(), default=0))
         return [_returned(codes[number]) for number in sorted(codes)]
 
 

@@ -90,7 +90,8 @@ def _table(sweep: Sweep, best: Sequence[Result]) -> Table:
         table.add_column(goal.replace("/", "/\n"), justify="right", no_wrap=True)
     for place, result in enumerate(best):
         table.add_row(
-            *_cells(sweep, result, axes=axes, place=place), style="bold green" if place == 0 else ""
+            *map(Text, _cells(sweep, result, axes=axes, place=place)),
+            style="bold green" if place == 0 else "",
         )
     return table
 

@@ -8,6 +8,7 @@ from rich.live import Live
 from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.rule import Rule
+from rich.text import Text
 
 from pipeline.console import console
 from pipeline.crew import Trained
@@ -116,7 +117,8 @@ class Display:
         name = self._name(job.number)
         if self._is_alone:
             console.print(
-                Rule(f"{name}: {differing(job.overrides, longest=200)}", align="left", style="cyan")
+                # As text: a list in the words is no markup.
+                Rule(Text(f"{name}: {differing(job.overrides, longest=200)}"), align="left", style="cyan")
             )
         elif not console.is_terminal:
             console.print(
@@ -160,7 +162,10 @@ class Display:
         self._draw()
         if result.status == "FAILED" and all(outcome.status == "FINISHED" for outcome in result.outcomes):
             console.print(
-                f"trial {result.trial.number}: {result.message}", style="bold yellow", soft_wrap=True
+                f"trial {result.trial.number}: {result.message}",
+                style="bold yellow",
+                soft_wrap=True,
+                markup=False,
             )
 
     @property

@@ -89,7 +89,11 @@ def verdict(first: OnImages, second: OnImages, *, runs: tuple[str, str], listed:
         listed: Runs of the same task, which know which way a measure is better.
     """
     measures = []
-    for name, values in first.values.items():
+    both = [name for name in first.values if name in second.values]
+    for name in sorted({*first.values, *second.values}.difference(both)):
+        console.print(f"test/{name} is measured of one of the two only, and left out", style="yellow")
+    for name in both:
+        values = first.values[name]
         full = f"test/{name}"
         sign = 1.0 if mode_of(full, runs=listed) == "max" else -1.0
         one, other = (interval(each.whole[name], each.values[name]) for each in (first, second))

@@ -95,6 +95,25 @@ def test_trainings_that_came_to_the_same_are_no_reason_to_warn() -> None:
 def test_single_trainings_have_no_spread() -> None:
     assert between_seeds([0.9], [0.8, 0.7], name="test/top1", mode="max") is None
     assert between_seeds([0.9, 0.9], [0.9, 0.9], name="test/top1", mode="max") is None
+    # Two pairs of ties are no proof, however far apart.
+    assert between_seeds([0.9833, 0.9833], [0.9805, 0.9805], name="test/top1", mode="max") is None
+
+
+def test_a_measure_that_only_one_network_has_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    values = np.array([0.5, 0.6])
+    both = on_images(values, whole=0.5)
+    more = OnImages(
+        digest="d",
+        split_seed=0,
+        index=np.arange(4),
+        right=np.array([], dtype=np.bool_),
+        whole={"top1": 0.5, "segm_map": 0.4},
+        values={"top1": values, "segm_map": values},
+    )
+    for first, second in ((more, both), (both, more)):
+        found = verdict(first, second, runs=("a", "b"), listed=listed(top1="max", segm_map="max"))
+        assert [one.name for one in found.measures] == ["test/top1"]
+        assert "test/segm_map is measured of one of the two only" in capsys.readouterr().out
 
 
 def found_of(gain: Interval, *, name: str = "test/top1", discordant: Discordant | None = None) -> Verdict:

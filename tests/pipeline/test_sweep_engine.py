@@ -69,6 +69,18 @@ def test_one_that_fails_leaves_the_others_whole(stage: Stage, capsys: pytest.Cap
     assert "best" in said and "optimizer.lr=0.001" in said
 
 
+def test_a_list_in_the_words_is_shown_as_it_is(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    """Not taken for markup, which `[/pictures]` would end and `[blue]` would vanish in."""
+    words = ("task=style_transfer", "model=gatys", "logger=none", "data.style=[/pictures/a.jpg],[blue]")
+    assert stage.run(*words, "hydra.sweeper.objectives={val/top1: max}") == 0
+    said = "".join(capsys.readouterr().out.split())
+    assert "style=[/pictures/a.jpg]" in said and "style=[blue]" in said
+
+
+def test_a_failure_below_a_sweeper_of_hydra_itself_is_told(stage: Stage) -> None:
+    assert stage.run(*PLAIN, "hydra/sweeper=basic", RATES) == 1  # the stand-in wants tags, and has none
+
+
 def test_one_that_somebody_ends_is_gone_on_with(stage: Stage) -> None:
     """A signal to a job alone; the sweep trains the others."""
     stage.tell({1: {"code": 143}})
