@@ -12,12 +12,11 @@ from pipeline.errors import Mistake
 from pipeline.problems import way_out
 from pipeline.runs import all_runs
 from pipeline.tracking_family import LOCAL_ID_TAG
-from pipeline.tracking_identity import public_address
+from pipeline.tracking_identity import public_address, without_secrets
 from pipeline.tracking_store import SQLITE, prepare_library, prepare_store, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
-    from mlflow.exceptions import MlflowException
     from mlflow.tracking import MlflowClient
 
 SCHEME = "models:/"
@@ -126,13 +125,14 @@ def registry(root: Path) -> "Iterator[MlflowClient]":
     prepare_library()
     from mlflow.exceptions import MlflowException
     from mlflow.tracking import MlflowClient
+    from sqlalchemy.exc import SQLAlchemyError
 
     uri = tracking_uri(root)
     try:
         prepare_store(uri)
         with _in_environment(uri):
             yield MlflowClient(uri, registry_uri=uri)
-    except MlflowException as problem:
+    except (MlflowException, SQLAlchemyError) as problem:
         _refuse(problem, uri=uri)
 
 
@@ -150,8 +150,8 @@ def _in_environment(uri: str) -> Iterator[None]:
             os.environ[_VARIABLE] = before
 
 
-def _refuse(problem: "MlflowException", *, uri: str) -> NoReturn:
-    first = str(problem).replace(uri, public_address(uri)).splitlines()[0][:160]
+def _refuse(problem: Exception, *, uri: str) -> NoReturn:
+    first = without_secrets(str(problem), uri).splitlines()[0][:160]
     raise Mistake(
         f"MLflow at {public_address(uri)} could not be asked: {first}; see that it runs, and what "
         "MLFLOW_TRACKING_URI says"

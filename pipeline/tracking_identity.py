@@ -5,11 +5,14 @@ import os
 import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote
 
 IDENTITY_FILE = "tracking.json"
 
 _SECRET = "password|token|secret"
+
+# Up to the last @ before a slash, as in the web; or as SQLAlchemy does, where a password may hold a slash.
+_USER = re.compile(r"://(?P<user>[^/]*|[^:/@]*:[^@]*)@")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +62,17 @@ def load_identity(folder: Path) -> Identity | None:
 
 def public_address(uri: str) -> str:
     """The address without user name and password, fit to be printed and kept."""
-    without_user = re.sub(r"//[^/]*@", "//", uri, count=1)
-    return re.sub(rf"([?&][^=&]*(?:{_SECRET})[^=&]*)=[^&]*", r"\1=...", without_user)
+    return re.sub(rf"([?&][^=&]*(?:{_SECRET})[^=&]*)=[^&]*", r"\1=...", _without_user(uri))
+
+
+def password_of(uri: str) -> str:
+    """The password before the host, as it is written there; empty where there is none."""
+    found = _USER.search(uri)
+    return found["user"].partition(":")[2] if found else ""
+
+
+def _without_user(uri: str) -> str:
+    return _USER.sub("://", uri, count=1)
 
 
 def without_secrets(text: str, uri: str) -> str:
@@ -71,8 +83,8 @@ def without_secrets(text: str, uri: str) -> str:
         uri: The whole address.
     """
     text = text.replace(uri, public_address(uri))
-    parts = urlsplit(uri)
-    secrets = [value for key, value in parse_qsl(parts.query) if re.search(_SECRET, key)]
-    for secret in filter(None, [parts.password, unquote(parts.password or ""), *secrets]):
+    query, password = _without_user(uri).partition("?")[2], password_of(uri)
+    secrets = [value for key, value in parse_qsl(query) if re.search(_SECRET, key)]
+    for secret in filter(None, [password, unquote(password), *secrets]):
         text = text.replace(secret, "...")
     return text

@@ -63,11 +63,7 @@ def waiting_runs(root: Path) -> list[Waiting]:
     Args:
         root: Folder that holds `outputs/`.
     """
-    found = [
-        Waiting(folder=folder, identity=load_identity(folder), entries=count_entries(folder / PENDING_FILE))
-        for folder in _folders(root / "outputs")
-    ]
-    return sorted(found, key=_order)
+    return sorted(filter(None, map(_waiting, _folders(root / "outputs"))), key=_order)
 
 
 def send_waiting(waiting: Waiting, *, uri: str, told: Callable[[int], object] = lambda _: None) -> Delivery:
@@ -149,6 +145,15 @@ def _folders(outputs: Path) -> Iterator[Path]:
         folders[:] = [name for name in folders if name not in _WITHOUT_RUNS]
         if PENDING_FILE in files:
             yield Path(path)
+
+
+def _waiting(folder: Path) -> Waiting | None:
+    """None where a training beside this process has sent it all since its folder was seen."""
+    try:
+        entries = count_entries(folder / PENDING_FILE)
+    except FileNotFoundError:
+        return None
+    return Waiting(folder=folder, identity=load_identity(folder), entries=entries)
 
 
 def _order(waiting: Waiting) -> tuple[bool, Path]:

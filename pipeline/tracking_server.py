@@ -1,9 +1,10 @@
 """One run as the tracking server sees it: opened or created when the server answers, then told things."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from socket import gaierror
 from typing import TYPE_CHECKING
 
 from pipeline.tracking_entries import Known, deliver, known_of
@@ -180,6 +181,14 @@ def _is_refusal(problem: Exception) -> bool:
 
 
 def _is_silence(problem: Exception) -> bool:
-    """Whether no connection came about: MLflow wraps all of these in one exception."""
+    """Whether no connection came about: MLflow says so of a server in words, of a database by the causes."""
     text = str(problem)
-    return "API request to" in text and ("failed with exception" in text or "timeout exception" in text)
+    if "API request to" in text:
+        return "failed with exception" in text or "timeout exception" in text
+    return any(isinstance(cause, ConnectionError | TimeoutError | gaierror) for cause in _causes(problem))
+
+
+def _causes(problem: BaseException | None) -> Iterator[BaseException]:
+    while problem is not None:
+        yield problem
+        problem = problem.__cause__

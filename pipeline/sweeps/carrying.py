@@ -34,7 +34,7 @@ def carried(words: Sequence[str], *, root: Path) -> list[str]:
     earlier = find_sweep(root=root, name=named[-1], key=KEY)
     kept = [word for word in words if not _NAMED.fullmatch(word)]
     taken = {_key(word) for word in kept} | {key.lstrip("+") for key in earlier.facts.get("space") or {}}
-    further = {_key(word): word for word in _told(earlier, root=root)}
+    further = {_key(word): word for word in [*_goals(earlier, words=kept), *_told(earlier, root=root)]}
     # In quotes, because an id such as 12345678 or 1e5 is no number.
     return [*kept, f'{KEY}="{earlier.sweep_id}"', *(further[key] for key in further if key not in taken)]
 
@@ -43,6 +43,14 @@ def _told(earlier: Sweep, *, root: Path) -> Iterator[str]:
     """Files first: what is said of values counts on top of them."""
     yield from (f"{group}={name}" for group, name in _choices(earlier, root=root).items())
     yield from (word for word in earlier.facts.get("words", ()) if not _OF_THE_SWEEP.match(word))
+
+
+def _goals(earlier: Sweep, *, words: Sequence[str]) -> Iterator[str]:
+    """What it looked for, unless this one is of another task, which has other measures."""
+    task = next((word for word in reversed(words) if word.startswith("task=")), "")
+    if earlier.objectives and task in ("", f"task={earlier.facts.get('task')}"):
+        goals = ", ".join(f"{name}: {mode}" for name, mode in earlier.objectives.items())
+        yield f"++hydra.sweeper.objectives={{{goals}}}"
 
 
 def _choices(earlier: Sweep, *, root: Path) -> Mapping[str, str]:

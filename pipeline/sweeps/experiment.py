@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 FOLDER = "experiment"
 """Below the sweep's folder, which is handed to Hydra as ``--config-dir``."""
 
+_SELF = "_self_"
 _NOT_OF_A_RUN = re.compile(r"(hydra\b|resume$|from$)")
 
 
@@ -37,18 +38,34 @@ class _Draft:
     left: list[str] = field(default_factory=list)
 
     def take_file(self, name: str) -> None:
-        """Take over what a file of conf/sweep says of its runs, without what it says of the sweep."""
-        from omegaconf import DictConfig, OmegaConf
+        """Take over what a file of conf/sweep says of its runs, without what it says of the sweep.
+
+        One that is not found is left to whoever trains again.
+        """
+        from omegaconf import OmegaConf
 
         paths = [folder / "sweep" / f"{name}.yaml" for folder in self.folders]
-        content = OmegaConf.load(next(path for path in paths if path.is_file()))
-        assert isinstance(content, DictConfig)
-        for entry in OmegaConf.to_container(content.get("defaults") or OmegaConf.create([])) or []:
+        path = next((path for path in paths if path.is_file()), None)
+        if path is None:  # in a package, say
+            self.left += [f"sweep={name}", "hydra.mode=RUN"]
+            return
+        self._take_content(OmegaConf.load(path))
+
+    def _take_content(self, content: Any) -> None:
+        """Other files of conf/sweep that it starts from, its own values, and the files of groups it names."""
+        from omegaconf import OmegaConf
+
+        entries = list(OmegaConf.to_container(content.get("defaults") or OmegaConf.create([])) or [])
+        own = {key: content._get_node(key) for key in content if key not in ("defaults", "hydra")}
+        # Hydra takes a file's own values last, unless it says where.
+        for entry in [*entries, *([] if _SELF in entries else [_SELF])]:
+            if entry == _SELF:
+                self.values = OmegaConf.merge(self.values, own)
+            elif isinstance(entry, str):
+                self.take_file(entry.removeprefix("/sweep/"))
+        for entry in entries:
             if isinstance(entry, dict):
                 self._choose(*next(iter(entry.items())))
-        self.values = OmegaConf.merge(
-            self.values, {key: content._get_node(key) for key in content if key not in ("defaults", "hydra")}
-        )
 
     def _choose(self, entry: Any, name: Any) -> None:
         """An entry of a list of defaults such as ``override /model: lenet5``."""
@@ -90,7 +107,7 @@ def _is_group(key: str) -> bool:
 
 
 def experiment_text(
-    *, fixed: Sequence[str], chosen: Sequence[str], header: Sequence[str], folder: str = ""
+    *, fixed: Sequence[str], chosen: Sequence[str], header: Sequence[str], folders: Sequence[str] = ()
 ) -> str:
     """A file that composes to what these words compose to.
 
@@ -99,16 +116,16 @@ def experiment_text(
             itself are left out.
         chosen: The words of one trial.
         header: Lines of its comment.
-        folder: A person's own folder of configuration files; empty for none.
+        folders: A person's own folders of configuration files.
 
     Returns:
         YAML with ``# @package _global_``.
     """
     from omegaconf import OmegaConf
 
-    draft = _Draft(folders=[*([Path(folder)] if folder else []), CONF], values=OmegaConf.create())
+    draft = _Draft(folders=[*map(Path, folders), CONF], values=OmegaConf.create())
     for override in [*_parsed(fixed), *_parsed(chosen)]:
-        if override.key_or_group == "sweep":
+        if override.key_or_group == "sweep" and override.value() is not None:
             draft.take_file(str(override.value()))
     for override in [*_parsed(fixed), *_parsed(chosen)]:
         if override.key_or_group != "sweep":

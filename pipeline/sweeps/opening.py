@@ -5,7 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,11 +18,13 @@ from pipeline.sweeps.checking import JobCheck, check_all
 from pipeline.sweeps.folder import SWEEPS, Sweep, all_sweeps, find_sweep
 from pipeline.sweeps.grid import GridSearch
 from pipeline.sweeps.searches import check as check_settings
+from pipeline.sweeps.searches import check_search
 from pipeline.sweeps.settings import SearchSettings
 from pipeline.sweeps.words import Typed, example, repetitions, shown
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.core.override_parser.types import Override
 
     from pipeline.sweeps.parent import Parent
 
@@ -87,6 +89,7 @@ def wanted(
         Mistake: Something in it is wrong.
     """
     _refuse_words(typed, settings=settings)
+    settings = _as_typed(settings, words=_said(config), parser=parser)
     repeated = repetitions(settings.repeat, parser=parser)
     narrowed = settings.method == "grid" and settings.start_from is None
     grid = GridSearch(space=typed.space, n_trials=settings.n_trials) if narrowed else None
@@ -95,6 +98,8 @@ def wanted(
     check_settings(settings, objectives=objectives)
     if grid is not None and settings.resume is None:
         check_all(grid.all_trials[1:], fixed=[*typed.fixed, *repeated[0]], check=check)
+    if settings.resume is None:
+        check_search(settings, space=typed.space, objectives=objectives, root=root)
     return Wanted(
         settings=settings,
         typed=typed,
@@ -118,6 +123,30 @@ def _refuse_words(typed: Typed, *, settings: SearchSettings) -> None:
             "nothing is searched: give several values, such as model=a,b or optimizer.lr=0.1,0.01, "
             "or hydra.sweeper.repeat={seed:[0,1,2]}"
         )
+
+
+def _as_typed(settings: SearchSettings, *, words: Sequence[str], parser: "OverridesParser") -> SearchSettings:
+    """Objectives and repetitions as they were typed last: Hydra adds what is typed to those of a file."""
+    typed = parser.parse_overrides(list(words))
+    chosen = {name: _typed_keys(f"hydra.sweeper.{name}", typed) for name in ("objectives", "repeat")}
+    kept: dict[str, Any] = {
+        name: {key: value for word in keys for key, value in getattr(settings, name).items() if key == word}
+        for name, keys in chosen.items()
+        if keys is not None
+    }
+    return replace(settings, **kept)
+
+
+def _typed_keys(path: str, typed: "Sequence[Override]") -> list[str] | None:
+    """Keys in the last word for a whole group, and in those for single ones behind it; None without one."""
+    keys: list[str] | None = None
+    for override in typed:
+        if override.key_or_group == path:
+            value = override.value()
+            keys = [str(key) for key in value] if isinstance(value, dict) else []
+        elif keys is not None and override.key_or_group.startswith(f"{path}."):
+            keys.append(override.key_or_group.removeprefix(f"{path}."))
+    return keys
 
 
 def _watched(config: Mapping[str, Any], *, typed: Typed) -> dict[str, str]:

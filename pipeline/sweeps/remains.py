@@ -19,6 +19,7 @@ from pipeline.sweeps.varied import Axis, axes_of, objective_axis
 from pipeline.tracking_identity import public_address
 
 FIGURES = "figures"
+_FILE = "file://"
 BEST = "best"
 """Name of the experiment file of the best trial."""
 
@@ -86,7 +87,7 @@ def _write_experiments(sweep: Sweep, results: Sequence[Result], *, root: Path) -
             fixed=sweep.facts["fixed"],
             chosen=result.trial.overrides,
             header=header,
-            folder=_own_folder(sweep),
+            folders=[place.removeprefix(_FILE) for place in _own_places(sweep)],
         )
         yield write_experiment(sweep.folder / FOLDER / f"{name}.yaml", text)
 
@@ -113,16 +114,22 @@ def train_command(sweep: Sweep, *, root: Path, name: str = BEST) -> str:
     """How a person trains with an experiment file of the sweep."""
     folder = sweep.folder.resolve()
     shown = folder.relative_to(root.resolve()) if folder.is_relative_to(root.resolve()) else folder
-    own = _own_folder(sweep)
+    own = ",".join(_own_places(sweep))
     # Hydra takes one such folder only; further ones are searched in too.
-    further = f" hydra.searchpath=[file://{own}]" if own else ""
+    further = f" hydra.searchpath=[{own}]" if own else ""
     return f'make train ARGS="--config-dir {shown}" experiment={name}{further}'
 
 
-def _own_folder(sweep: Sweep) -> str:
-    """The `--config-dir` that the sweep was started with; empty without one."""
+def _own_places(sweep: Sweep) -> list[str]:
+    """Where a person has files of configuration: `--config-dir` first, then hydra.searchpath."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
     flags = list(sweep.facts.get("flags") or [])
-    return str(flags[flags.index("--config-dir") + 1]) if "--config-dir" in flags else ""
+    given = [f"{_FILE}{flags[flags.index('--config-dir') + 1]}"] if "--config-dir" in flags else []
+    words = [str(word) for word in sweep.facts["words"] if str(word).startswith("hydra.searchpath=")]
+    typed_places = OverridesParser.create().parse_override(words[-1]).value() if words else []
+    further = typed_places if isinstance(typed_places, list) else []
+    return [*given, *(str(getattr(place, "text", place)) for place in further)]
 
 
 def _write_figures(

@@ -122,10 +122,23 @@ class Runner:
         if self.problem is not None:
             return None
         try:
-            return self._search.next()
+            trial = self._search.next()
+            self._check_known(trial)
+            return trial
         except Mistake as mistake:
             self.problem = mistake  # those that train are waited for first
             return None
+
+    def _check_known(self, trial: Trial | None) -> None:
+        """Refuse a trial whose jobs had other words before: their measures would be taken for its own."""
+        for job in self._expanded(trial) if trial is not None else ():
+            known = self._known.get(job.number)
+            if known is not None and known.overrides != job.overrides:
+                raise Mistake(
+                    f"job {job.number} of sweep {self._sweep.sweep_id[:8]} was "
+                    f"{' '.join(known.overrides)}, and would now be {' '.join(job.overrides)}; "
+                    f"this sweep cannot go on, start a new one"
+                )
 
     def _take_up(self, trial: Trial) -> None:
         """Put the jobs of a trial into the queue, those excepted that an earlier process has done."""

@@ -10,7 +10,7 @@ from pipeline.sweeps.grid import GridSearch
 from pipeline.sweeps.jobs import Search
 from pipeline.sweeps.random_search import RandomSearch
 from pipeline.sweeps.settings import SearchSettings
-from pipeline.sweeps.space_words import dimensions_of, overrides_of, written
+from pipeline.sweeps.space_words import dimensions_of, listed, overrides_of, written
 from pipeline.sweeps.spaces import Dimension
 from pipeline.sweeps.storages import address_of, environment_of, opened, shown
 from pipeline.sweeps.watching import Watched
@@ -33,20 +33,43 @@ def search_of(settings: SearchSettings, *, space: Sequence[Any], sweep: Sweep, r
     """
     check(settings, objectives=sweep.objectives)
     overrides = _overrides(settings, space=space, sweep=sweep, root=root)
-    dimensions = dimensions_of(overrides)
-    if not dimensions and not settings.repeat:
-        raise Mistake(
-            "nothing is searched; give several values, such as optimizer.lr=0.1,0.01 or "
-            "optimizer.lr=tag(log, interval(1e-4, 1e-1)), or from=<sweep> to narrow the ranges of an earlier "
-            "sweep"
-        )
-    grid = GridSearch(space=overrides, n_trials=settings.n_trials) if settings.method == "grid" else None
+    dimensions = _dimensions(overrides, settings=settings)
+    grid = _grid(settings, space=overrides, sweep=sweep) if settings.method == "grid" else None
     sweep.update(space=written(dimensions))
     if uses_optuna(settings):
         return _optuna(settings, space=dimensions, sweep=sweep, root=root, grid=grid.total if grid else None)
     if grid is not None:
         return grid
     return RandomSearch(space=dimensions, n_trials=settings.n_trials or TRIALS, seed=settings.seed)
+
+
+def check_search(
+    settings: SearchSettings, *, space: Sequence[Any], objectives: Mapping[str, str], root: Path
+) -> None:
+    """Refuse a new sweep that cannot be searched so, before there is anything of it.
+
+    Args:
+        settings: What a person says.
+        space: Hydra's ``Override`` objects with several values.
+        objectives: What is looked for.
+        root: The project's root folder.
+
+    Raises:
+        Mistake: The same as `search_of` raises.
+    """
+    check(settings, objectives=objectives)
+    overrides = [*space, *_narrowed(settings, space=space, root=root)[1]]
+    dimensions = _dimensions(overrides, settings=settings)
+    if settings.method == "grid":
+        GridSearch(space=overrides, n_trials=settings.n_trials)
+    if uses_optuna(settings):
+        from pipeline.sweeps.samplers import sampler_of
+        from pipeline.sweeps.studies import check_study
+
+        sampler_of(settings.method, space=dimensions, objectives=objectives, seed=settings.seed)
+        storage = opened(address_of(settings.storage, root=root))
+        if settings.study is not None:
+            check_study(settings.study, storage=storage, space=dimensions, objectives=objectives)
 
 
 def uses_optuna(settings: SearchSettings) -> bool:
@@ -102,17 +125,45 @@ def _overrides(settings: SearchSettings, *, space: Sequence[Any], sweep: Sweep, 
     recorded = sweep.facts.get("space")
     if isinstance(recorded, Mapping) and recorded:
         return overrides_of(recorded)
+    start_from, narrowed = _narrowed(settings, space=space, root=root, other_than=sweep.sweep_id)
+    if start_from:
+        sweep.update(start_from=start_from)
+    return [*space, *narrowed]
+
+
+def _narrowed(
+    settings: SearchSettings, *, space: Sequence[Any], root: Path, other_than: str = ""
+) -> tuple[str, list[Any]]:
+    """Id of the sweep whose ranges are narrowed, and those that nobody has typed; nothing without one."""
     if settings.start_from is None:
-        return list(space)
+        return "", []
     from pipeline.sweeps.narrowing import narrowed
 
     earlier = find_sweep(
-        root=root, name=settings.start_from, key="hydra.sweeper.start_from", other_than=sweep.sweep_id
+        root=root, name=settings.start_from, key="hydra.sweeper.start_from", other_than=other_than
     )
     typed = {one.get_key_element() for one in space}
     left = {key: words for key, words in written(narrowed(earlier)).items() if key not in typed}
-    sweep.update(start_from=earlier.sweep_id)
-    return [*space, *overrides_of(left)]
+    return earlier.sweep_id, overrides_of(left)
+
+
+def _dimensions(overrides: Sequence[Any], *, settings: SearchSettings) -> list[Dimension]:
+    dimensions = dimensions_of(overrides)
+    if not dimensions and not settings.repeat:
+        raise Mistake(
+            "nothing is searched; give several values, such as optimizer.lr=0.1,0.01 or "
+            "optimizer.lr=tag(log, interval(1e-4, 1e-1)), or from=<sweep> to narrow the ranges of an earlier "
+            "sweep"
+        )
+    return dimensions
+
+
+def _grid(settings: SearchSettings, *, space: Sequence[Any], sweep: Sweep) -> GridSearch:
+    """Every combination, in the order that the sweep began with; `shuffle(...)` gives another each time."""
+    recorded = sweep.facts.get("grid")
+    values = dict(recorded) if isinstance(recorded, Mapping) else listed(space)
+    sweep.update(grid=values)
+    return GridSearch(space=overrides_of(values), n_trials=settings.n_trials)
 
 
 def _optuna(
@@ -123,8 +174,9 @@ def _optuna(
     storage = opened(address)
     from pipeline.sweeps.optuna_search import OptunaSearch
     from pipeline.sweeps.samplers import sampler_of
-    from pipeline.sweeps.studies import joined
+    from pipeline.sweeps.studies import check_known, joined
 
+    check_known(sweep, storage=storage, address=shown(address))
     sampler = sampler_of(settings.method, space=space, objectives=sweep.objectives, seed=settings.seed)
     study = joined(
         name=name,

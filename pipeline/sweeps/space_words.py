@@ -6,6 +6,7 @@ from typing import Any
 
 from pipeline.errors import Mistake
 from pipeline.sweeps.spaces import Choices, Dimension, Numbers, exact
+from pipeline.sweeps.words import values_of
 
 
 def dimensions_of(overrides: Iterable[Any]) -> list[Dimension]:
@@ -39,6 +40,19 @@ def written(space: Sequence[Dimension]) -> dict[str, str]:
         space: What is searched.
     """
     return {one.key: _text(one.values) for one in space}
+
+
+def listed(space: Iterable[Any]) -> dict[str, str]:
+    """Keys with each of their values in order; `overrides_of` gives back the same values in the same order.
+
+    Args:
+        space: Hydra's ``Override`` objects.
+
+    Raises:
+        Mistake: An interval, which has no end of values.
+    """
+    values = {one.get_key_element(): values_of(one) for one in space}
+    return {key: ",".join(word.removeprefix(f"{key}=") for word in words) for key, words in values.items()}
 
 
 def _text(values: Numbers | Choices) -> str:

@@ -6,7 +6,6 @@ Imports Optuna only when a storage is opened.
 import fcntl
 import logging
 import os
-import re
 import sqlite3
 import warnings
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import Mistake
 from pipeline.tracking_database import with_driver
-from pipeline.tracking_identity import public_address, without_secrets
+from pipeline.tracking_identity import password_of, public_address, without_secrets
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -66,7 +65,7 @@ def environment_of(address: str) -> dict[str, str]:
 
 
 def _holds_secret(address: str) -> bool:
-    return bool(re.search(r"//[^/]*:[^/]*@", address)) or "?" in address
+    return bool(password_of(address)) or "?" in address
 
 
 def opened(address: str) -> "BaseStorage":

@@ -11,13 +11,60 @@ from optuna.samplers import BaseSampler
 from optuna.study import StudyDirection
 
 from pipeline.errors import Mistake
+from pipeline.sweeps.folder import Sweep
 from pipeline.sweeps.samplers import distributions_of, pruner_of
 from pipeline.sweeps.settings import Pruner
 from pipeline.sweeps.space_words import written
 from pipeline.sweeps.spaces import Dimension
+from pipeline.sweeps.storages import STORAGE
 
 _DIRECTIONS = {"max": StudyDirection.MAXIMIZE, "min": StudyDirection.MINIMIZE}
 _SPACE, _OBJECTIVES = "space", "objectives"
+
+
+def check_known(sweep: Sweep, *, storage: optuna.storages.BaseStorage, address: str) -> None:
+    """Refuse a storage that knows nothing of a sweep that goes on: its trials would be numbered anew.
+
+    Args:
+        sweep: A new one, or one that goes on.
+        storage: Where its study is looked for.
+        address: Of the storage, as it may be shown.
+
+    Raises:
+        Mistake: The study is not there.
+    """
+    name = sweep.facts.get("study")
+    if name is not None and name not in optuna.get_all_study_names(storage):
+        raise Mistake(
+            f"resume={sweep.sweep_id[:8]}: {address} does not know the study {name}, in which Optuna "
+            f"remembers the trials of this sweep; that is in {sweep.facts.get('storage')}: set the "
+            f"environment variable {STORAGE} to its whole address, as when the sweep was started"
+        )
+
+
+def check_study(
+    name: str,
+    *,
+    storage: optuna.storages.BaseStorage,
+    space: Sequence[Dimension],
+    objectives: Mapping[str, str],
+) -> None:
+    """Refuse a study that others have made for something else; one that is not there yet suits.
+
+    Args:
+        name: Of the study.
+        storage: Where it is remembered.
+        space: What is searched.
+        objectives: What is looked for.
+
+    Raises:
+        Mistake: It searches something else, or looks for something else.
+    """
+    if name not in optuna.get_all_study_names(storage):
+        return
+    study = optuna.load_study(study_name=name, storage=storage)
+    _check_objectives(study, objectives, known=study.user_attrs)
+    _check_space(study, space, known=study.user_attrs)
 
 
 def joined(

@@ -1,5 +1,6 @@
 """One sweep, from its folder to its last panel."""
 
+import logging
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -25,6 +26,8 @@ from pipeline.sweeps.words import kept_for_jobs
 
 if TYPE_CHECKING:
     from pipeline.sweeps.parent import Parent
+
+log = logging.getLogger(__name__)
 
 Ending = Literal["FINISHED", "FAILED", "KILLED"]
 
@@ -65,8 +68,10 @@ class Sweeping:
             sweep = before or new_sweep(asked, parent=parent)
             if before is None:
                 stack.enter_context(locked(sweep.folder))
-            stack.enter_context(_closed_in_any_case(sweep.folder, parent=parent))
+            # The run of a sweep that goes on is left as it is until that has begun.
+            stack.enter_context(_closed_in_any_case(sweep.folder, parent=parent if before is None else None))
             search, hands = self._begun(sweep, places=places, is_new=before is None)
+            stack.enter_context(_closed_in_any_case(sweep.folder, parent=parent))
             if parent is not None:
                 parent.attach(sweep.folder)
             return self._run(
@@ -158,15 +163,34 @@ class Sweeping:
         return 0 if well else EXIT_FAILURE
 
     def _show(self, sweep: Sweep, results: list[Result], *, parent: "Parent | None", status: Ending) -> None:
-        from pipeline.sweeps.remains import write_remains
+        from pipeline.sweeps.remains import Remains, write_remains
         from pipeline.sweeps.report import show
 
         address = parent.address if parent is not None else ""
-        remains = write_remains(sweep, results, root=self._asked.root)
+        remains = None
+        with _only_reports(sweep):
+            remains = write_remains(sweep, results, root=self._asked.root)
         if parent is not None:
             with console.status("telling MLflow"):
                 parent.finish(status, remains=remains)
-        show(sweep, results, root=self._asked.root, remains=remains, address=address)
+        with _only_reports(sweep):
+            nothing = Remains(axes=[], importance={}, files={})
+            show(sweep, results, root=self._asked.root, remains=remains or nothing, address=address)
+
+
+@contextmanager
+def _only_reports(sweep: Sweep) -> Iterator[None]:
+    """What only reports costs no sweep its end: its trainings are done."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 # whatever it is, the results are on disk
+        log.warning(
+            "the report of sweep %s is not whole (%s: %s); make sweep resume=%s writes it again",
+            sweep.sweep_id[:8],
+            type(error).__name__,
+            error,
+            sweep.sweep_id[:8],
+        )
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """What is said under `hydra.sweeper`, checked before anything is started."""
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -9,11 +8,11 @@ from pipeline.nodes import check_arguments
 from pipeline.problems import Problem, report, way_out
 from pipeline.signatures import find_signature
 from pipeline.sweeps.settings import SearchSettings
+from pipeline.tracking_identity import password_of
 
 _PATH = "hydra.sweeper"
 _SIGNATURE = "pipeline.sweeps.settings.SearchSettings"
 _NULL_IS_DEFAULT = ("params", "objectives", "repeat")
-_PASSWORD = re.compile(r"://[^/@:]*:[^/@]+@")
 
 
 def read_settings(node: Mapping[str, Any]) -> SearchSettings:
@@ -48,6 +47,6 @@ def _out_of_range(given: Mapping[str, Any]) -> Iterator[Problem]:
             yield Problem(
                 f"{_PATH}.objectives.{name}", mode, f"says whether more or less is better; {end}", right
             )
-    if _PASSWORD.search(str(given.get("storage"))):
+    if password_of(str(given.get("storage"))):
         message = "holds a password, which must not be written down; give the whole address in OPTUNA_STORAGE"
         yield Problem(f"{_PATH}.storage", "***", message)

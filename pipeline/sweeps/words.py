@@ -66,12 +66,14 @@ def _key(override: "Override") -> str:
 
 
 def values_of(override: "Override") -> list[str]:
-    """The words of one key for each of its values, in Hydra's order.
+    """The words of one key for each of its values, in Hydra's order; a single value is a choice of one.
 
     Raises:
         Mistake: There are too many to count: an interval.
     """
     key = override.get_key_element()
+    if not override.is_sweep_override():
+        return [f"{key}={override.get_value_element_as_str()}"]
     if not override.is_discrete_sweep():
         raise Mistake(
             f"{shown(str(override.input_line))}: an interval has no end of values; list some (a,b,c), or "

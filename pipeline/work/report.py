@@ -122,14 +122,16 @@ def record_use(session: Session, use: DeviceUse, *, precision: str, seconds: flo
     # A run that was interrupted has taken longer.
     epochs = read_history(session.folder / HISTORY_FILE)
     total = round(max(seconds, sum(row["seconds"] for row in epochs)), 3)
+    # Of a run that went on, what is said again of an earlier step would count as a repetition.
+    step = max((int(row["step"]) for row in epochs), default=0)
     record.update_facts(session.folder, seconds=total)
     if session.logger is not None:
-        session.logger.log_metrics({"cost/seconds": total})
+        session.logger.log_metrics({"cost/seconds": total}, step=step)
     measured = {"images_per_second": use.images_per_second, "peak_memory_gib": use.peak_memory / 2**30}
     found = {name: round(value, 3) for name, value in measured.items() if value}
     record.update_facts(session.folder, device=device_name(), precision=precision, **found)
     if session.logger is not None:
-        session.logger.log_metrics({f"system/{name}": value for name, value in found.items()})
+        session.logger.log_metrics({f"system/{name}": value for name, value in found.items()}, step=step)
     if session.tracker is not None:
         session.tracker.log_tags({"precision": precision})
 

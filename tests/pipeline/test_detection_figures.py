@@ -121,6 +121,11 @@ class Keeper(DummyLogger):
     def __init__(self) -> None:
         super().__init__()
         self.files: list[tuple[str, str]] = []
+        self.images: list[tuple[str, str, int]] = []
+
+    def log_image(self, path: Path, *, name: str, step: int) -> None:
+        assert path.is_file()
+        self.images.append((path.name, name, step))
 
     def log_file(self, path: Path, folder: str = "") -> None:
         assert path.is_file()
@@ -224,7 +229,8 @@ def test_training_leaves_pictures_of_the_same_validation_images(tmp_path: Path, 
     trainer(tmp_path, callback, logger=keeper, epochs=4).fit(Detector(), datamodule=Data())
     names = [f"predictions_epoch_{epoch:03d}.png" for epoch in (0, 2, 3)]
     assert sorted(path.name for path in (tmp_path / "figures" / "epochs").iterdir()) == names
-    assert keeper.files == [(name, "figures/epochs") for name in names]
+    assert keeper.images == [(name, "predictions", int(name[-7:-4])) for name in names]
+    assert keeper.files == [], "the same picture would be there twice"
     for groups in drawn:
         (scenes,) = groups.values()
         assert [int(scene.image.max()) for scene in scenes] == [0, 1, 2, 3]

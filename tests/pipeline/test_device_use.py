@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -14,7 +15,10 @@ import torch
 from pipeline.callbacks import device_use
 from pipeline.callbacks.device_use import DeviceUse
 from pipeline.session import Session
+from pipeline.tracking_entries import without_repetitions
+from pipeline.tracking_file import Entry
 from pipeline.tracking_system import SystemSampler
+from pipeline.tracking_values import metric_entries
 from pipeline.work.report import record_use
 from tests.commands import eventually
 
@@ -75,7 +79,7 @@ def test_peak_of_a_process_is_what_it_ever_had() -> None:
 
 def test_what_was_measured_is_kept_with_the_run(tmp_path: Path) -> None:
     logged: dict[str, float] = {}
-    logger: Any = SimpleNamespace(log_metrics=logged.update)
+    logger: Any = SimpleNamespace(log_metrics=lambda values, step: logged.update(values))
     session = Session(folder=tmp_path, run_id="1a", logger=logger, resumed=False)
     use = DeviceUse()
     use.images, use.seconds, use.peak_memory = 300, 2.0, 3 * 2**30
@@ -91,10 +95,33 @@ def test_what_was_measured_is_kept_with_the_run(tmp_path: Path) -> None:
 
 def test_an_interrupted_training_took_as_long_as_its_parts(tmp_path: Path) -> None:
     session = Session(folder=tmp_path, run_id="1a", logger=None, resumed=True)
-    rows = [{"epoch": epoch, "seconds": 10.0} for epoch in range(3)]
+    rows = [{"epoch": epoch, "step": 20 * (epoch + 1), "seconds": 10.0} for epoch in range(3)]
     (tmp_path / "history.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     record_use(session, DeviceUse(), precision="32-true", seconds=12.5)
     assert json.loads((tmp_path / "run.json").read_text())["seconds"] == 30.0
+
+
+def test_what_a_finished_run_cost_that_goes_on_is_no_repetition(tmp_path: Path) -> None:
+    entries: list[Entry] = []
+    points: dict[str, tuple[int, int]] = {}
+    logger: Any = SimpleNamespace(
+        log_metrics=lambda values, step=0: entries.extend(metric_entries(values, step=step))
+    )
+    session = Session(folder=tmp_path, run_id="1a", logger=logger, resumed=True)
+    use = DeviceUse()
+    use.images, use.seconds = 300, 2.0
+    for epochs, moment in ((1, 1000), (3, 3000)):
+        rows = [{"epoch": epoch, "step": 20 * (epoch + 1), "seconds": 10.0} for epoch in range(epochs)]
+        (tmp_path / "history.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        entries.clear()
+        record_use(session, use, precision="32-true", seconds=0.0)
+        told = [replace(entry, time=moment) for entry in entries]
+        kept, points = without_repetitions(told, points=points, resumes=(2000,))
+        assert kept == told
+        assert {entry.key: (entry.value, entry.step) for entry in kept} == {
+            "cost/seconds": (10.0 * epochs, 20 * epochs),
+            "system/images_per_second": (150.0, 20 * epochs),
+        }
 
 
 def fake_nvml() -> ModuleType:

@@ -220,6 +220,13 @@ def test_a_mistake_is_told_at_once_and_without_a_traceback(root: Path, tracker: 
         assert "Traceback" not in answer.err and answer.out == ""
 
 
+def test_a_database_that_is_away_is_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://ann:pass/word@127.0.0.1:1/runs")
+    with pytest.raises(Mistake, match=r"127\.0\.0\.1:1/runs could not be asked: .*create a conn") as mistake:
+        run_of_model(root=tmp_path, name="models:/digits@champion")
+    assert "word" not in str(mistake.value)
+
+
 def test_a_run_that_mlflow_never_heard_of_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "outputs" / "classification" / "lenet5" / "now"
     folder.mkdir(parents=True)

@@ -17,7 +17,8 @@ from optuna.trial import TrialState
 
 from pipeline.errors import Mistake
 from pipeline.sweeps.jobs import TRIAL
-from pipeline.sweeps.storages import STORAGE
+from pipeline.sweeps.storages import STORAGE, environment_of
+from pipeline.sweeps.typed_settings import read_settings
 from pipeline.sweeps.watching import Reporter, Watched
 from tests import postgres
 from tests.pipeline.searching import DECAY, LR, a_sweep, again, result, run, search, values_of
@@ -204,10 +205,16 @@ def test_the_environment_says_where_and_a_password_is_written_nowhere(
     assert "secret" not in str(mistake.value)
 
 
-def test_a_password_that_is_typed_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("password", ["secret", "x/secret"])
+def test_a_password_that_is_typed_is_refused(password: str, tmp_path: Path) -> None:
+    address = f"postgresql://ann:{password}@host/studies"
     with pytest.raises(Mistake, match="OPTUNA_STORAGE") as mistake:
-        search(LR, root=tmp_path, method="tpe", storage="postgresql://ann:secret@host/studies")
+        search(LR, root=tmp_path, method="tpe", storage=address)
     assert "secret" not in str(mistake.value)
+    with pytest.raises(Mistake, match="OPTUNA_STORAGE") as mistake:
+        read_settings({"storage": address})
+    assert "secret" not in str(mistake.value)
+    assert environment_of(address) == {}
 
 
 def test_a_job_is_told_of_the_study_only_where_it_may_be_ended(tmp_path: Path) -> None:

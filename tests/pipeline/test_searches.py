@@ -228,6 +228,7 @@ def test_a_fine_sweep_takes_over_words_and_files_and_what_is_typed_wins(tmp_path
         "sweep=fine",
         "seed=4",
         f'hydra.sweeper.start_from="{coarse.sweep_id}"',
+        "++hydra.sweeper.objectives={val/top1: max}",
         "task=classification",
         "data=mnist",
         "optimizer=sgd",
@@ -235,3 +236,7 @@ def test_a_fine_sweep_takes_over_words_and_files_and_what_is_typed_wins(tmp_path
     ]
     assert carried(said, root=tmp_path) == [*said[:2], *said[3:], said[2]]
     assert carried(["seed=4"], root=tmp_path) == ["seed=4"]
+    typed = ["++hydra.sweeper.objectives={seconds: min}", 'hydra.sweeper.start_from="latest"']
+    assert [word for word in carried(typed, root=tmp_path) if "objectives" in word] == typed[:1]
+    other = ["task=detection", typed[1]]
+    assert not [word for word in carried(other, root=tmp_path) if "objectives" in word], "has other measures"

@@ -85,6 +85,11 @@ class Keeper(DummyLogger):
     def __init__(self) -> None:
         super().__init__()
         self.files: list[tuple[str, str]] = []
+        self.images: list[tuple[str, str, int]] = []
+
+    def log_image(self, path: Path, *, name: str, step: int) -> None:
+        assert path.is_file()
+        self.images.append((path.name, name, step))
 
     def log_file(self, path: Path, folder: str = "") -> None:
         assert path.is_file()
@@ -130,7 +135,8 @@ def test_the_picture_of_an_epoch_is_the_picture(tmp_path: Path) -> None:
     keeper = Keeper()
     trainer(tmp_path, logger=keeper, epochs=3).fit(Painter(), datamodule=Data())
     names = [f"picture_epoch_{epoch:03d}.png" for epoch in range(3)]
-    assert keeper.files == [(name, "figures/epochs") for name in names]
+    assert keeper.images == [(name, "picture", int(name[-7:-4])) for name in names]
+    assert keeper.files == [], "the same picture would be there twice"
     for epoch, name in enumerate(names):
         shown = read(tmp_path / "figures" / "epochs" / name)
         assert np.array_equal(shown, painted(0, epoch=epoch).numpy().transpose(1, 2, 0))

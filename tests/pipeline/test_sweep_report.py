@@ -207,6 +207,34 @@ def test_a_sweep_from_a_folder_of_ones_own_is_trained_again_from_there(tmp_path:
     assert "momentum: 0.123" in shown.out and "max_epochs: 7" in shown.out
 
 
+def test_files_of_sweeps_are_looked_for_wherever_hydra_would(tmp_path: Path) -> None:
+    """One that starts from another, both in a folder of hydra.searchpath."""
+    own = tmp_path / "own dir" / "sweep"
+    own.mkdir(parents=True)
+    (own / "wide.yaml").write_text(
+        "# @package _global_\ndefaults: [{override /model: resnet8}, {override /optimizer: adamw}]\n"
+        "trainer: {max_epochs: 7}\nseed: 11\n"
+    )
+    (own / "mine.yaml").write_text(
+        "# @package _global_\ndefaults: [wide, {override /model: lenet5}]\ntrainer: {max_epochs: 9}\n"
+    )
+    words = [f"hydra.searchpath=['file://{own.parent}']", "sweep=mine"]
+    results = [made_up(0, "optimizer.lr=0.5")]
+    sweep = made_up_sweep(tmp_path, results, words=words, fixed=["sweep=mine"])
+    write_remains(sweep, results, root=tmp_path)
+    content = yaml.safe_load((sweep.folder / "experiment" / "best.yaml").read_text())
+    assert content["trainer"] == {"max_epochs": 9} and content["seed"] == 11
+    by_file = plain([f"hydra.searchpath=['file://{sweep.folder}']", "experiment=best"])
+    assert by_file == plain([*words, "optimizer.lr=0.5"])
+    assert f"hydra.searchpath=[file://{own.parent}]" in train_command(sweep, root=tmp_path)
+
+
+def test_a_file_of_sweeps_that_is_not_found_is_left_to_be_typed() -> None:
+    text = experiment_text(fixed=["sweep=packed"], chosen=["optimizer.lr=0.5"], header=[])
+    assert "type it too: sweep=packed hydra.mode=RUN" in text
+    assert "type it too" not in experiment_text(fixed=["sweep=null"], chosen=["optimizer.lr=0.5"], header=[])
+
+
 def test_the_best_is_trained_by_the_command_in_its_comment(tmp_path: Path) -> None:
     results = [
         made_up(0, "model=lenet5", "optimizer.lr=0.1", goals=[{"val/top1": 0.4}]),

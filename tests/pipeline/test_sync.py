@@ -12,6 +12,7 @@ from pipeline.compose import Composed
 from pipeline.errors import Mistake
 from pipeline.sync import chosen
 from pipeline.tracking_file import PENDING_FILE
+from pipeline.tracking_identity import public_address
 from pipeline.tracking_lock import claim, release
 from pipeline.tracking_pending import send_waiting, waiting_runs
 from pipeline.tracking_store import tracking_uri
@@ -22,6 +23,7 @@ from tests.tracked import attached, points, start
 pytestmark = pytest.mark.usefixtures("no_server_of_the_person")
 
 AWAY = "http://127.0.0.1:1"
+DATABASE_AWAY = "postgresql+pg8000://ann:pass/word@127.0.0.1:1/runs"
 
 
 def leave_behind(root: Path, *, server: str = "", numbers: int = 3) -> tuple[str, Path]:
@@ -133,16 +135,25 @@ def test_what_a_training_is_sending_is_left_to_it(clean: Path) -> None:
     assert len(sent(clean, run_id)) == 3
 
 
+@pytest.mark.parametrize("uri", [AWAY, DATABASE_AWAY])
 def test_after_one_silence_the_other_runs_are_not_tried(
-    clean: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    uri: str, clean: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ids = [leave_behind(clean, server=AWAY)[0] for _ in range(2)]
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", AWAY)
+    ids = [leave_behind(clean, server=public_address(uri))[0] for _ in range(2)]
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     assert run(composed=composed(clean)) == 1
     said = capsys.readouterr().out
-    assert f"4 left: MLflow at {AWAY} does not answer" in said
+    assert f"4 left: MLflow at {public_address(uri)} does not answer" in said
     assert said.count("not tried, since the server did not answer") == 1
     assert all(run_id[:8] in said for run_id in ids)
+
+
+def test_what_is_sent_while_it_is_looked_for_is_no_trouble(
+    clean: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id, folder = leave_behind(clean)
+    monkeypatch.setattr(tracking_pending, "_folders", lambda _: [folder.with_name("done_12345678"), folder])
+    assert [each.run_id for each in waiting_runs(clean)] == [run_id]
 
 
 def test_a_run_without_its_identity_is_named(clean: Path) -> None:
