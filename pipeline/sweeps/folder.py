@@ -22,8 +22,9 @@ class Sweep:
         folder: `outputs/sweeps/<time>_<id>/`.
         facts: What `sweep.json` says: `sweep_id` (the id of its MLflow run), `started` (seconds since 1970),
             `status`, `words` (what was typed), `fixed` (what every job is told), `task`, `objectives`
-            ({measure: max or min}), `method`, `space` (keys with the words for their values), `grid` (of a grid,
-            the values of each key in their order), and `study` and `storage` where Optuna remembers it.
+            ({measure: max or min}), `method`, `space` (keys with the words for their values), `grid`
+            (of a grid, the values of each key in their order), and `study` and `storage` where Optuna
+            remembers it.
     """
 
     folder: Path
