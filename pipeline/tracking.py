@@ -31,6 +31,7 @@ class MlflowTracker(TrackedRun, Logger):
         system_interval: Seconds between two samples of processor, memory, disk, network and GPU;
             None takes none.
         log_model: Whether the kept network is packed and given to MLflow as a model.
+        patience: Seconds that `finish` waits for a slow server; what is not there by then waits on disk.
     """
 
     def __init__(
